@@ -1,0 +1,1 @@
+DROP TABLE dataset_versions, diamonds, pricing_rules;

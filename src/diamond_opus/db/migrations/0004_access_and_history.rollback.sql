@@ -1,0 +1,1 @@
+DROP TABLE error_logs, audit_log, request_signatures, purchase_history, hold_history, api_keys;

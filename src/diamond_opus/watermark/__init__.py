@@ -1,0 +1,1 @@
+"""The watermark: up to which moment a feed has been read completely."""

@@ -1,0 +1,53 @@
+"""What a watermark store must give: one value per feed, moved by compare-and-set."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from diamond_opus.domain.errors import DiamondError
+
+
+class WatermarkConflict(DiamondError):
+    """Somebody else moved the watermark since it was read; read it again and decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """JSON as SPEC documents it: ``lastUpdatedAt``, ``lastRunId``, ``lastRunCompletedAt``.
+
+    ``last_updated_at`` is the planning time of the newest run that was consolidated completely, never a completion
+    time. ``version`` is the store's own mark for compare-and-set; equal versions mean equal content.
+    """
+
+    last_updated_at: datetime
+    last_run_id: str | None
+    last_run_completed_at: datetime | None
+    version: str = ""
+
+
+class WatermarkStore(Protocol):
+    async def read(self, feed: str) -> Watermark | None:
+        """The watermark, or None before the first complete run."""
+        ...
+
+    async def write(self, feed: str, watermark: Watermark, *, expected_version: str | None) -> Watermark:
+        """Store it if the present one still has ``expected_version`` (None: if there is none yet).
+
+        Returns it with its new version. Raises WatermarkConflict otherwise.
+        """
+        ...
+
+
+async def advance(store: WatermarkStore, feed: str, to: Watermark) -> Watermark:
+    """Move the watermark forward to ``to``; one that is already there or later stays as it is.
+
+    Repeating it is harmless, and two processes doing it at once end with the later of the two.
+    """
+    while True:
+        present = await store.read(feed)
+        if present is not None and present.last_updated_at >= to.last_updated_at:
+            return present
+        try:
+            return await store.write(feed, to, expected_version=present.version if present else None)
+        except WatermarkConflict:
+            continue
