@@ -18,7 +18,8 @@ def diamond_id(feed: str, supplier_stone_id: str) -> UUID:
 
 def diamond_id_bytes(feed: str, supplier_stone_id: str) -> bytes:
     """The 16 bytes of :func:`diamond_id` without the object: 1.2 against 3.1 microseconds a stone."""
-    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + f"{feed}:{supplier_stone_id}".encode(), usedforsecurity=False).digest()[:16])
+    name = f"{feed}:{supplier_stone_id}".encode()
+    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     return bytes(digest)

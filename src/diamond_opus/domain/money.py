@@ -42,3 +42,13 @@ def dollars_to_cents(dollars: Decimal) -> int:
     if cents != cents.to_integral_value():
         raise ValueError(f"{dollars} dollars is not a whole number of cents")
     return int(cents)
+
+
+def is_ten_times_off(price_cents: int, price_from: int, price_to: int | None) -> bool:
+    """Whether a price lies ten times or more off the range of whole dollars that was asked: a wrong unit, likely.
+
+    >>> is_ten_times_off(50_000, 500, 1000), is_ten_times_off(5_000, 500, 1000), is_ten_times_off(1_000_000, 500, 1000)
+    (False, True, True)
+    """
+    too_low = price_cents * 10 <= price_from * 100
+    return (too_low and price_from > 0) or (price_to is not None and price_cents >= price_to * 1000)

@@ -71,8 +71,7 @@ CREATE TABLE partition_progress (
     run_id UUID NOT NULL REFERENCES run_metadata (run_id) ON DELETE CASCADE,
     partition_id TEXT NOT NULL,
     kind TEXT NOT NULL DEFAULT 'range' CHECK (kind IN ('range', 'catch_up')),
-    -- NULL only for the catch-up, which reads both types.
-    lab_grown BOOLEAN,
+    lab_grown BOOLEAN NOT NULL,
     -- Whole dollars, both ends inclusive; price_to NULL is open.
     price_from INTEGER NOT NULL DEFAULT 0,
     price_to INTEGER,

@@ -22,6 +22,8 @@ CREATE TABLE raw_diamonds (
     fetched_at TIMESTAMPTZ NOT NULL,
     last_seen_at TIMESTAMPTZ NOT NULL,
     last_seen_run_id UUID NOT NULL,
+    -- When the stone was found gone; seeing it again, even unchanged, makes it pending and its diamond active.
+    removed_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (feed, supplier_stone_id)

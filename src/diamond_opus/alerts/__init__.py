@@ -1,0 +1,1 @@
+"""Alerts: what a person has to know now, through whatever channel is configured."""

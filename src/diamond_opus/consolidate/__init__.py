@@ -1,0 +1,1 @@
+"""Consolidate: raw answers become priced diamonds, batch by batch, and a finished run moves the watermark."""

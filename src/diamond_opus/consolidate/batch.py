@@ -1,0 +1,230 @@
+"""One batch, one transaction: claim pending raw rows, map, price, merge into ``diamonds``, mark done, commit."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import scalar_row
+
+from diamond_opus.consolidate.rows import COLUMNS, CONTENT, WIRE_TYPES, Source, rows
+from diamond_opus.db.queries import load_queries
+from diamond_opus.domain.errors import Warned
+from diamond_opus.domain.stone import Stone
+from diamond_opus.feeds.protocol import RawStone, Rejected, StoneMapper
+from diamond_opus.pricing import PricingEngine
+from diamond_opus.pricing.matching import PricedColumns, UnpriceableStone
+
+QUERIES = load_queries("diamond_opus.consolidate")
+
+_CLAIM_TYPES = ("text", "text", "bytea", "bool", "int4", "int4", "bytea", "text", "int8", "bool")
+
+_NAMES = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
+_MERGE = sql.SQL(QUERIES["merge_staging"]).format(
+    columns=_NAMES,
+    current=sql.SQL(", ").join(sql.Identifier("d", name) for name in CONTENT),
+    staged=sql.SQL(", ").join(sql.Identifier("s", column.name) for column in COLUMNS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A pending raw row under lock, and whether its diamond exists already."""
+
+    raw: RawStone
+    source: Source
+    is_known: bool
+
+
+@dataclass(slots=True)
+class Mapped:
+    """What became of a batch's payloads."""
+
+    accepted: list[tuple[Stone, Claimed]] = field(default_factory=list)
+    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """``last_id`` is where the next batch of the pass begins; None when nothing was claimed."""
+
+    processed: int
+    rejected: int
+    last_id: str | None
+
+
+async def consolidate_batch(
+    conn: AsyncConnection[Any],
+    run_id: UUID,
+    feed: str,
+    mapper: StoneMapper,
+    *,
+    after: str = "",
+    limit: int,
+    only: Sequence[str] | None = None,
+    quarantine: str | None = None,
+) -> BatchOutcome:
+    """Consolidate up to ``limit`` pending stones with ids beyond ``after`` (or just ``only`` those).
+
+    Must run in a transaction. ``quarantine`` rejects every stone of the batch for that reason instead: the last
+    resort for one that the database does not take.
+    """
+    claimed = await _claim(conn, feed, after=after, limit=limit, only=only)
+    if not claimed:
+        return BatchOutcome(0, 0, None)
+    if quarantine is None:
+        mapped = _map(claimed, mapper)
+        priced = await _price(conn, feed, mapped)
+        await _write(conn, feed, mapped, priced)
+    else:
+        refused = Rejected("$", quarantine)
+        mapped = Mapped(rejected=[(row.raw.supplier_stone_id, refused) for row in claimed])
+    await _record(conn, run_id, feed, claimed, mapped)
+    return BatchOutcome(len(claimed), len(mapped.rejected), max(row.raw.supplier_stone_id for row in claimed))
+
+
+async def _claim(
+    conn: AsyncConnection[Any], feed: str, *, after: str, limit: int, only: Sequence[str] | None
+) -> list[Claimed]:
+    statement = sql.SQL(QUERIES["claim_batch"]).format(
+        feed=sql.Literal(feed),
+        after=sql.Literal(after),
+        keys=sql.Literal(None if only is None else list(only)),
+        limit=sql.Literal(limit),
+    )
+    claimed = []
+    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_CLAIM_TYPES)
+        async for (
+            stone_id,
+            offer_id,
+            payload,
+            lab,
+            low,
+            high,
+            diamond,
+            payload_hash,
+            seen,
+            known,
+        ) in copy.rows():
+            raw = RawStone(stone_id, offer_id, payload, lab, low, high)
+            claimed.append(Claimed(raw, Source(diamond, payload_hash, seen), known))
+    return claimed
+
+
+def _map(claimed: Sequence[Claimed], mapper: StoneMapper) -> Mapped:
+    mapped = Mapped()
+    for row in claimed:
+        stone = mapper.map_stone(row.raw, mapped.warnings)
+        if isinstance(stone, Stone):
+            mapped.accepted.append((stone, row))
+        else:
+            mapped.rejected.append((row.raw.supplier_stone_id, stone))
+    return mapped
+
+
+async def _price(conn: AsyncConnection[Any], feed: str, mapped: Mapped) -> PricedColumns:
+    """Price the accepted stones by the rules as they are now; what has no price is rejected. Raises InvalidRule."""
+    engine = PricingEngine()
+    await engine.load_rules(conn)
+    try:
+        return _price_columns(engine, feed, [stone for stone, _ in mapped.accepted])
+    except UnpriceableStone as error:
+        bad = set(error.positions)
+        mapped.rejected += [
+            (mapped.accepted[at][0].supplier_stone_id, Rejected("$.price", str(error))) for at in sorted(bad)
+        ]
+        mapped.accepted = [pair for at, pair in enumerate(mapped.accepted) if at not in bad]
+        return _price_columns(engine, feed, [stone for stone, _ in mapped.accepted])
+
+
+def _price_columns(engine: PricingEngine, feed: str, stones: Sequence[Stone]) -> PricedColumns:
+    return engine.price_columns(
+        feed,
+        [stone.carats_hundredths for stone in stones],
+        [stone.shape for stone in stones],
+        [stone.lab_grown for stone in stones],
+        [stone.feed_price_cents for stone in stones],
+        stone_ids=[stone.supplier_stone_id for stone in stones],
+    )
+
+
+async def _write(conn: AsyncConnection[Any], feed: str, mapped: Mapped, priced: PricedColumns) -> None:
+    """New stones go straight into the table, known ones through a staging table and one merge.
+
+    A stone is new when its diamond was missing at the claim, and nobody else can make it: its raw row is locked.
+    """
+    stones = [stone for stone, _ in mapped.accepted]
+    sources = [row.source for _, row in mapped.accepted]
+    new: list[tuple[Any, ...]] = []
+    known: list[tuple[Any, ...]] = []
+    for values, (_, row) in zip(rows(feed, stones, sources, priced), mapped.accepted, strict=True):
+        (known if row.is_known else new).append(values)
+    if new:
+        await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), new)
+    if known:
+        await conn.execute(QUERIES["create_staging"])
+        await conn.execute(QUERIES["relax_staging"])
+        await _copy(conn, sql.SQL(QUERIES["copy_staging"]).format(columns=_NAMES), known)
+        await conn.execute(_MERGE)
+        await conn.execute("DROP TABLE staging")
+
+
+async def _copy(
+    conn: AsyncConnection[Any], statement: sql.Composed, table: Sequence[tuple[Any, ...]]
+) -> None:
+    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(WIRE_TYPES)
+        for values in table:
+            await copy.write_row(values)
+
+
+async def _record(
+    conn: AsyncConnection[Any], run_id: UUID, feed: str, claimed: Sequence[Claimed], mapped: Mapped
+) -> None:
+    """Quarantine, resolutions, warnings, the dataset's version and the run's counts, in the same transaction."""
+    if mapped.rejected:
+        await conn.execute(
+            QUERIES["reject"],
+            {
+                "feed": feed,
+                "run_id": run_id,
+                "ids": [stone_id for stone_id, _ in mapped.rejected],
+                "reasons": [why.reason for _, why in mapped.rejected],
+                "paths": [why.json_path for _, why in mapped.rejected],
+            },
+        )
+    await _resolve(conn, feed, claimed, {stone.supplier_stone_id for stone, _ in mapped.accepted})
+    if mapped.warnings:
+        await conn.execute(QUERIES["count_warnings"], {"run_id": run_id, **_tally(mapped.warnings)})
+    await conn.execute(QUERIES["raise_dataset_version"], {"feed": feed})
+    await conn.execute(
+        QUERIES["count_batch"],
+        {"run_id": run_id, "processed": len(claimed), "rejected": len(mapped.rejected)},
+    )
+
+
+async def _resolve(
+    conn: AsyncConnection[Any], feed: str, claimed: Sequence[Claimed], accepted: set[str]
+) -> None:
+    """Stones that were in quarantine and are accepted now leave it."""
+    ids = [row.raw.supplier_stone_id for row in claimed]
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(QUERIES["open_rejections"], {"feed": feed, "first": min(ids), "last": max(ids)})
+        resolved = [stone_id for stone_id in await cursor.fetchall() if stone_id in accepted]
+    if resolved:
+        await conn.execute(QUERIES["resolve_rejected"], {"feed": feed, "ids": resolved})
+
+
+def _tally(warnings: Sequence[Warned]) -> Mapping[str, Any]:
+    counts = Counter((warning.json_path, warning.reason) for warning in warnings)
+    examples = {(warning.json_path, warning.reason): warning.example for warning in warnings}
+    return {
+        "paths": [path for path, _ in counts],
+        "reasons": [reason for _, reason in counts],
+        "occurrences": list(counts.values()),
+        "examples": [examples[key][:200] for key in counts],
+    }

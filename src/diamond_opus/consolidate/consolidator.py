@@ -1,0 +1,222 @@
+"""A consolidator: takes a run that is read, empties its pending stones with others, and ends it once."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
+from diamond_opus.consolidate.removal import remove_missing
+from diamond_opus.db.errors import is_transient
+from diamond_opus.db.pool import run_in_transaction
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import DiamondError, Fatal
+from diamond_opus.feeds.protocol import StoneMapper, StoneSource
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.queue.messages import Consolidate, WorkDone
+from diamond_opus.queue.protocol import Received
+from diamond_opus.runs import store as runs
+from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunType
+from diamond_opus.watermark.protocol import Watermark, WatermarkStore, advance
+
+log = get_logger("consolidate")
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolidationSettings:
+    """``concurrency`` batches at once, one connection each; ``guard_share`` is the removal guard."""
+
+    batch_size: int = 2000
+    concurrency: int = 2
+    lease_seconds: float = 120
+    guard_share: float = 0.2
+    max_attempts: int = 5
+    first_backoff_seconds: float = 2
+
+
+class _RunOver(DiamondError):
+    """The run was cancelled or ended while its stones were consolidated."""
+
+
+class Consolidator:
+    """Handles ``consolidate`` and ``work-done``; any number of them share a run's stones."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        mappers: Mapping[str, StoneMapper],
+        sources: Mapping[str, StoneSource],
+        watermarks: WatermarkStore,
+        alerts: Alerts,
+        clock: Clock,
+        settings: ConsolidationSettings,
+    ) -> None:
+        self._pool = pool
+        self._mappers = mappers
+        self._sources = sources
+        self._watermarks = watermarks
+        self._alerts = alerts
+        self._clock = clock
+        self._settings = settings
+
+    async def handle_work_done(self, message: Received) -> None:
+        """A partition ended somewhere: if its run is ready, take it."""
+        done = WorkDone.from_received(message)
+        async with self._pool.connection() as conn:
+            run = await runs.get_run(conn, done.run_id)
+        if run.state is RunState.INGESTED:
+            await self.consolidate(run.run_id)
+
+    async def handle_consolidate(self, message: Received) -> None:
+        wake = Consolidate.from_received(message)
+        await self.consolidate(wake.run_id, force=wake.force)
+
+    async def consolidate(self, run_id: UUID, *, force: bool = False) -> None:
+        """Work on the run until its stones are done or others do the rest; end it if nothing is left."""
+        try:
+            async with self._pool.connection() as conn:
+                run = await runs.start_consolidating(conn, run_id, force=force, actor="consolidator")
+        except RunRefused as refusal:
+            log.info("consolidation_not_due", run_id=run_id, reason=str(refusal))
+            return
+        log.info("consolidation_started", run_id=run_id, pending=run.consolidation_total)
+        try:
+            await self._drain(run)
+            await self._finalise(run)
+        except (_RunOver, LeaseLost) as stop:
+            log.info("consolidation_left", run_id=run_id, reason=str(stop))
+        except (DiamondError, psycopg.Error, OSError) as error:
+            await self._postpone(run, error)
+
+    async def _drain(self, run: Run) -> None:
+        """Batches until a whole pass over the keys claims nothing, several side by side."""
+        tasks = [asyncio.create_task(self._drain_alone(run)) for _ in range(self._settings.concurrency)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _drain_alone(self, run: Run) -> None:
+        after = ""
+        while True:
+            outcome = await self._batch(run, after)
+            if outcome.last_id is not None:
+                after = outcome.last_id
+            elif after:
+                after = ""  # once more from the start: what others gave back lies behind us
+            else:
+                return
+
+    async def _batch(self, run: Run, after: str) -> BatchOutcome:
+        """One batch; what the database refuses is tried three times, then halved, then quarantined alone."""
+        limit = self._settings.batch_size
+        for attempt in range(3):
+            try:
+                return await self._transact(run, after=after, limit=limit)
+            except psycopg.Error as error:
+                if is_transient(error):
+                    raise
+                log.warning(
+                    "batch_refused", run_id=run.run_id, after=after, attempt=attempt + 1, reason=str(error)
+                )
+        async with self._pool.connection() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            await cursor.execute(QUERIES["pending_ids"], {"feed": run.feed, "after": after, "limit": limit})
+            ids: list[str] = await cursor.fetchall()
+        return await self._bisect(run, ids)
+
+    async def _bisect(self, run: Run, ids: Sequence[str]) -> BatchOutcome:
+        try:
+            return await self._transact(run, after="", limit=len(ids), only=ids)
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise
+            reason = f"the database refuses the stone: {error.diag.message_primary or error}"
+        if len(ids) <= 1:
+            return await self._transact(run, after="", limit=1, only=ids, quarantine=reason)
+        half = len(ids) // 2
+        first = await self._bisect(run, ids[:half])
+        second = await self._bisect(run, ids[half:])
+        return BatchOutcome(first.processed + second.processed, first.rejected + second.rejected, ids[-1])
+
+    async def _transact(self, run: Run, **batch: Any) -> BatchOutcome:
+        async def work(conn: AsyncConnection[Any]) -> BatchOutcome:
+            cursor = await conn.execute(QUERIES["run_state"], {"run_id": run.run_id})
+            row = await cursor.fetchone()
+            if row is None or row[0] != RunState.CONSOLIDATING:
+                raise _RunOver(f"run {run.run_id} is {row[0] if row else 'gone'}")
+            return await consolidate_batch(conn, run.run_id, run.feed, self._mappers[run.feed], **batch)
+
+        return await run_in_transaction(self._pool, work)
+
+    async def _finalise(self, run: Run) -> None:
+        """Remove what is gone, move the watermark, then the run's row: in this order, so that repeating is harmless."""
+        lease = self._settings.lease_seconds
+        async with self._pool.connection() as conn:
+            token = await runs.take_finalisation(conn, run.run_id, lease_seconds=lease)
+        if token is None:
+            log.info("consolidation_shared", run_id=run.run_id, reason="others still hold stones of this run")
+            return
+
+        async def renew() -> None:
+            async with self._pool.connection() as conn:
+                await runs.renew_finalisation(conn, run.run_id, token, lease_seconds=lease)
+
+        if run.run_type is RunType.FULL and not run.forced:
+            removed = await remove_missing(
+                self._pool,
+                run.run_id,
+                run.feed,
+                self._sources.get(run.feed),
+                self._alerts,
+                guard_share=self._settings.guard_share,
+                renew=renew,
+            )
+            log.info("missing_removed", run_id=run.run_id, removed=removed)
+        await renew()
+        moved_to = await self._move_watermark(run)
+        async with self._pool.connection() as conn:
+            await runs.complete_run(conn, run.run_id, token, watermark_after=moved_to)
+        log.info("run_completed", run_id=run.run_id, watermark_after=moved_to)
+
+    async def _move_watermark(self, run: Run) -> datetime | None:
+        """To the run's planning time, never past a range that was not read."""
+        if run.forced:
+            return None
+        moved = Watermark(run.updated_to, str(run.run_id), self._clock.now())
+        return (await advance(self._watermarks, run.feed, moved)).last_updated_at
+
+    async def _postpone(self, run: Run, error: Exception) -> None:
+        """Try again later; what no retry can mend, or what failed too often, fails the run and alerts."""
+        attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
+        async with self._pool.connection() as conn:
+            state = await runs.postpone_consolidation(
+                conn,
+                run.run_id,
+                error=f"consolidation: {error}",
+                delay_seconds=self._settings.first_backoff_seconds,
+                max_attempts=attempts,
+            )
+        log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
+        if state is RunState.FAILED:
+            await self._alerts.raise_alert(
+                Alert(
+                    severity=Severity.ERROR,
+                    event="consolidation_failed",
+                    title=f"Consolidation of run {run.run_id} failed",
+                    text=f"{error}. The watermark stays. When the cause is mended: diamond consolidate {run.run_id}",
+                    run_id=str(run.run_id),
+                )
+            )

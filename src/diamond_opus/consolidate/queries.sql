@@ -1,0 +1,134 @@
+-- name: claim_batch
+-- The claim, the mark and the read are one statement: the row lock is the claim, and a rollback undoes the mark, so
+-- a crash leaves the rows pending and a payload written meanwhile can never be marked done unread. Rows that another
+-- consolidator holds are skipped. {after} lets a pass walk the keys once instead of rescanning what it finished.
+COPY (
+    WITH picked AS (
+        SELECT feed, supplier_stone_id
+        FROM raw_diamonds
+        WHERE feed = {feed}
+          AND NOT consolidated
+          AND supplier_stone_id > {after}
+          AND ({keys}::text[] IS NULL OR supplier_stone_id = ANY ({keys}))
+        ORDER BY supplier_stone_id
+        LIMIT {limit}
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE raw_diamonds AS r
+    SET consolidated = TRUE,
+        consolidated_at = now()
+    FROM picked AS p
+    LEFT JOIN diamonds AS d ON d.feed = p.feed AND d.supplier_stone_id = p.supplier_stone_id
+    WHERE r.feed = {feed}
+      AND r.feed = p.feed
+      AND r.supplier_stone_id = p.supplier_stone_id
+    RETURNING
+        r.supplier_stone_id, r.offer_id, r.payload, r.asked_lab_grown, r.asked_price_from, r.asked_price_to,
+        r.id, r.payload_hash, r.last_seen_at, d.id IS NOT NULL
+) TO STDOUT (FORMAT BINARY);
+
+-- name: run_state
+SELECT state
+FROM run_metadata
+WHERE run_id = %(run_id)s;
+
+-- name: copy_new
+COPY diamonds ({columns}) FROM STDIN (FORMAT BINARY);
+
+-- name: create_staging
+CREATE TEMP TABLE staging (LIKE diamonds) ON COMMIT DROP;
+
+-- name: relax_staging
+-- Only the supplier's columns are staged.
+ALTER TABLE staging
+    ALTER COLUMN status DROP NOT NULL,
+    ALTER COLUMN availability DROP NOT NULL,
+    ALTER COLUMN created_at DROP NOT NULL,
+    ALTER COLUMN updated_at DROP NOT NULL;
+
+-- name: copy_staging
+COPY staging ({columns}) FROM STDIN (FORMAT BINARY);
+
+-- name: merge_staging
+-- What did not change is not written; what is local (trade) is not named here and so cannot be overwritten.
+UPDATE diamonds AS d
+SET ({columns}) = ({staged}),
+    status = 'active',
+    deleted_at = NULL,
+    updated_at = now()
+FROM staging AS s
+WHERE d.id = s.id
+  AND (d.status <> 'active' OR ({current}) IS DISTINCT FROM ({staged}));
+
+-- name: reject
+-- The stone stays in quarantine until its payload changes or it is replayed; if it was on sale it is no longer.
+WITH rejected AS (
+    INSERT INTO rejected_diamonds AS r (feed, supplier_stone_id, offer_id, run_id, reason, json_path, payload)
+    SELECT w.feed, w.supplier_stone_id, w.offer_id, %(run_id)s, bad.reason, bad.json_path, w.payload
+    FROM unnest(%(ids)s::text[], %(reasons)s::text[], %(paths)s::text[]) AS bad (supplier_stone_id, reason, json_path)
+    JOIN raw_diamonds AS w ON w.feed = %(feed)s AND w.supplier_stone_id = bad.supplier_stone_id
+    ON CONFLICT (feed, supplier_stone_id) DO UPDATE
+    SET offer_id = EXCLUDED.offer_id,
+        run_id = EXCLUDED.run_id,
+        reason = EXCLUDED.reason,
+        json_path = EXCLUDED.json_path,
+        payload = EXCLUDED.payload,
+        last_seen_at = now(),
+        resolved_at = NULL
+)
+UPDATE diamonds
+SET feed_availability = 'unavailable',
+    updated_at = now()
+WHERE feed = %(feed)s
+  AND supplier_stone_id = ANY (%(ids)s)
+  AND feed_availability <> 'unavailable';
+
+-- name: resolve_rejected
+UPDATE rejected_diamonds
+SET resolved_at = now()
+WHERE feed = %(feed)s
+  AND resolved_at IS NULL
+  AND supplier_stone_id = ANY (%(ids)s);
+
+-- name: open_rejections
+SELECT supplier_stone_id
+FROM rejected_diamonds
+WHERE feed = %(feed)s
+  AND resolved_at IS NULL
+  AND supplier_stone_id BETWEEN %(first)s AND %(last)s;
+
+-- name: count_warnings
+-- A few examples of each are enough for a person; the count is exact.
+INSERT INTO run_warnings AS w (run_id, json_path, reason, occurrences, examples)
+SELECT %(run_id)s, json_path, reason, occurrences, ARRAY[example]
+FROM unnest(%(paths)s::text[], %(reasons)s::text[], %(occurrences)s::bigint[], %(examples)s::text[])
+    AS new (json_path, reason, occurrences, example)
+ORDER BY json_path, reason
+ON CONFLICT (run_id, json_path, reason) DO UPDATE
+SET occurrences = w.occurrences + EXCLUDED.occurrences,
+    examples = (w.examples || EXCLUDED.examples)[1:5];
+
+-- name: count_batch
+-- Last in the batch's transaction: the run's row is locked only while the batch commits.
+UPDATE run_metadata
+SET consolidation_processed = consolidation_processed + %(processed)s,
+    consolidation_errors = consolidation_errors + %(rejected)s,
+    rejected_records = rejected_records + %(rejected)s
+WHERE run_id = %(run_id)s;
+
+-- name: raise_dataset_version
+INSERT INTO dataset_versions AS v (feed, version, updated_at)
+VALUES (%(feed)s, 1, now())
+ON CONFLICT (feed) DO UPDATE
+SET version = v.version + 1,
+    updated_at = now();
+
+-- name: pending_ids
+-- Which stones a batch that the database refused was about.
+SELECT supplier_stone_id
+FROM raw_diamonds
+WHERE feed = %(feed)s
+  AND NOT consolidated
+  AND supplier_stone_id > %(after)s
+ORDER BY supplier_stone_id
+LIMIT %(limit)s;

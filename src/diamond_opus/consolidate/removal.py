@@ -1,0 +1,101 @@
+"""Which stones are gone: missed by a complete full run, and confirmed by the supplier or by a second full run."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row, scalar_row
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.queries import load_queries
+from diamond_opus.feeds.protocol import StoneSource
+from diamond_opus.observability.logging import get_logger
+
+QUERIES = load_queries("diamond_opus.consolidate", "removal.sql")
+
+log = get_logger("consolidate")
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+async def remove_missing(
+    pool: Pool,
+    run_id: UUID,
+    feed: str,
+    source: StoneSource | None,
+    alerts: Alerts,
+    *,
+    guard_share: float,
+    renew: Callable[[], Awaitable[None]],
+) -> int:
+    """Freeze, guard, confirm, remove; returns how many stones were removed in this run.
+
+    Repeatable: what was frozen stays frozen, what was decided stays decided. Without a source (no supplier account
+    in this process) every candidate stays uncertain, and a second full run decides. ``renew`` extends the lease
+    under which this is done and raises when it is lost.
+    """
+    async with pool.connection() as conn:
+        await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
+        await _guard(conn, run_id, feed, alerts, share=guard_share)
+    for lab_grown in (False, True):
+        while ids := await _next(pool, run_id, lab_grown, limit=source.page_limit if source else 1000):
+            await renew()
+            await _confirm(pool, run_id, feed, source, ids, lab_grown=lab_grown)
+    async with pool.connection() as conn, conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(QUERIES["remove_gone"], {"run_id": run_id})
+        removed: int = await cursor.fetchone() or 0
+    return removed
+
+
+async def _guard(
+    conn: AsyncConnection[Any], run_id: UUID, feed: str, alerts: Alerts, *, share: float
+) -> None:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            QUERIES["guard_candidates"], {"run_id": run_id, "feed": feed, "share": str(share)}
+        )
+        tripped = await cursor.fetchall()
+    for row in tripped:
+        kind = "lab-grown" if row["lab_grown"] else "natural"
+        await alerts.raise_alert(
+            Alert(
+                severity=Severity.ERROR,
+                event="removal_guarded",
+                title=f"{row['missing']} {kind} stones of {feed} are missing; none was removed",
+                text=f"That is more than {share:.0%} of the {row['active']} on sale. If the supplier really withdrew "
+                f"them, accept the removals of run {run_id}; otherwise look at the feed's filter and the next run.",
+                run_id=str(run_id),
+                fields={"missing": row["missing"], "active": row["active"]},
+            )
+        )
+
+
+async def _next(pool: Pool, run_id: UUID, lab_grown: bool, *, limit: int) -> list[str]:
+    async with pool.connection() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            QUERIES["next_candidates"], {"run_id": run_id, "lab_grown": lab_grown, "limit": limit}
+        )
+        return await cursor.fetchall()
+
+
+async def _confirm(
+    pool: Pool, run_id: UUID, feed: str, source: StoneSource | None, ids: list[str], *, lab_grown: bool
+) -> None:
+    """Ask the supplier about these very stones and write down the answer."""
+    present: list[str] = []
+    uncertain: list[str] = ids
+    if source is not None:
+        presence = await source.look_up(ids, lab_grown=lab_grown)
+        present = [item.supplier_stone_id for item in presence.found]
+        uncertain = sorted(presence.uncertain_ids)
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute(
+            QUERIES["decide_candidates"],
+            {"run_id": run_id, "asked": ids, "present": present, "uncertain": uncertain},
+        )
+        await conn.execute(QUERIES["see_again"], {"run_id": run_id, "feed": feed, "present": present})
+    log.info(
+        "candidates_confirmed", run_id=run_id, asked=len(ids), present=len(present), uncertain=len(uncertain)
+    )

@@ -1,0 +1,118 @@
+-- name: freeze_candidates
+-- Stones on sale that this run did not see. Both conditions: a stone seen by a look-up since the run began is not
+-- gone, and neither is one whose row carries this run whatever its clock said.
+INSERT INTO removal_candidates (run_id, feed, supplier_stone_id, lab_grown)
+SELECT r.run_id, w.feed, w.supplier_stone_id, w.asked_lab_grown
+FROM run_metadata AS r
+JOIN raw_diamonds AS w ON w.feed = r.feed
+JOIN diamonds AS d ON d.feed = w.feed AND d.supplier_stone_id = w.supplier_stone_id AND d.status = 'active'
+WHERE r.run_id = %(run_id)s
+  AND w.last_seen_run_id <> r.run_id
+  AND w.last_seen_at < r.started_at
+ON CONFLICT (run_id, supplier_stone_id) DO NOTHING;
+
+-- name: guard_candidates
+-- More missing than can be believed: nothing of that type is removed until a person accepts.
+WITH shares AS (
+    SELECT
+        c.lab_grown,
+        count(*) AS missing,
+        (
+            SELECT count(*)
+            FROM raw_diamonds AS w
+            JOIN diamonds AS d ON d.feed = w.feed AND d.supplier_stone_id = w.supplier_stone_id
+            WHERE w.feed = %(feed)s
+              AND w.asked_lab_grown = c.lab_grown
+              AND d.status = 'active'
+        ) AS active
+    FROM removal_candidates AS c
+    WHERE c.run_id = %(run_id)s
+      AND c.state = 'frozen'
+    GROUP BY c.lab_grown
+), tripped AS (
+    SELECT lab_grown, missing, active
+    FROM shares
+    WHERE missing > active * %(share)s::numeric
+), guarded AS (
+    UPDATE removal_candidates AS c
+    SET state = 'guarded',
+        decided_at = now()
+    FROM tripped AS t
+    WHERE c.run_id = %(run_id)s
+      AND c.state = 'frozen'
+      AND c.lab_grown = t.lab_grown
+)
+SELECT lab_grown, missing, active
+FROM tripped;
+
+-- name: next_candidates
+SELECT supplier_stone_id
+FROM removal_candidates
+WHERE run_id = %(run_id)s
+  AND state = 'frozen'
+  AND lab_grown = %(lab_grown)s
+ORDER BY supplier_stone_id
+LIMIT %(limit)s;
+
+-- name: decide_candidates
+-- A stone that neither answer settles is gone when the full run before this one missed it as well.
+UPDATE removal_candidates AS c
+SET state = CASE
+        WHEN c.supplier_stone_id = ANY (%(present)s) THEN 'present'
+        WHEN c.supplier_stone_id = ANY (%(uncertain)s) AND NOT EXISTS (
+            SELECT FROM removal_candidates AS before
+            JOIN run_metadata AS r ON r.run_id = before.run_id AND r.state = 'completed'
+            WHERE before.feed = c.feed
+              AND before.supplier_stone_id = c.supplier_stone_id
+              AND before.run_id <> c.run_id
+              AND before.state = 'uncertain'
+        ) THEN 'uncertain'
+        ELSE 'gone'
+    END,
+    decided_at = now()
+WHERE c.run_id = %(run_id)s
+  AND c.state = 'frozen'
+  AND c.supplier_stone_id = ANY (%(asked)s);
+
+-- name: remove_gone
+-- Only what is still unseen: the row is looked at again in the statement that removes it.
+WITH gone AS (
+    UPDATE raw_diamonds AS w
+    SET removed_at = now()
+    FROM removal_candidates AS c, run_metadata AS r
+    WHERE c.run_id = %(run_id)s
+      AND c.state = 'gone'
+      AND r.run_id = c.run_id
+      AND w.feed = c.feed
+      AND w.supplier_stone_id = c.supplier_stone_id
+      AND w.last_seen_at < coalesce(c.decided_at, r.started_at)
+    RETURNING w.feed, w.supplier_stone_id
+), removed AS (
+    UPDATE diamonds AS d
+    SET status = 'deleted',
+        deleted_at = now(),
+        updated_at = now()
+    FROM gone AS g
+    WHERE d.feed = g.feed
+      AND d.supplier_stone_id = g.supplier_stone_id
+      AND d.status = 'active'
+    RETURNING d.supplier_stone_id
+), decided AS (
+    UPDATE removal_candidates AS c
+    SET state = CASE WHEN EXISTS (SELECT FROM gone AS g WHERE g.supplier_stone_id = c.supplier_stone_id)
+            THEN 'removed' ELSE 'present' END
+    WHERE c.run_id = %(run_id)s
+      AND c.state = 'gone'
+)
+UPDATE run_metadata
+SET removed_records = removed_records + (SELECT count(*) FROM removed)
+WHERE run_id = %(run_id)s
+RETURNING removed_records;
+
+-- name: see_again
+-- A candidate that the supplier shows after all is as good as read by this run.
+UPDATE raw_diamonds
+SET last_seen_at = clock_timestamp(),
+    last_seen_run_id = %(run_id)s
+WHERE feed = %(feed)s
+  AND supplier_stone_id = ANY (%(present)s);

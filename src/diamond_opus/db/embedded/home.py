@@ -1,0 +1,91 @@
+"""What a home folder remembers of its server: where the data is, the port and the password."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from diamond_opus.db.embedded.account import Account, EmbeddedPostgresError
+
+#: For data and programs that an unprivileged user must reach when the home is closed to it.
+SHARED_PLACE = Path("/var/lib/diamond-opus")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``place`` holds the data folder and the server's log; ``port`` is 0 until one is chosen."""
+
+    place: str
+    port: int
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Record(place={self.place!r}, port={self.port})"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder with ``postgres.json`` (for its owner), ``postgres.lock`` and, where possible, the data."""
+
+    folder: Path
+
+    @property
+    def record_path(self) -> Path:
+        return self.folder / "postgres.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep two starts, or a start and a stop, apart; a killed process leaves no lock behind."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"the home {self.folder} cannot be used ({error.strerror}); set DIAMOND_HOME"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> Record | None:
+        """None before the first start."""
+        try:
+            return Record(**json.loads(self.record_path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise EmbeddedPostgresError(
+                f"{self.record_path}, which holds the password, cannot be read "
+                f"({type(error).__name__}); restore it, or remove the home to begin with an empty database"
+            ) from error
+
+    def write(self, record: Record) -> None:
+        """Replace the record in one step, on disk before anything relies on it."""
+        aside = self.record_path.with_suffix(".new")
+        aside.unlink(missing_ok=True)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(record), file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.record_path)
+
+    def first_record(self, account: Account) -> Record:
+        """A record with a new password; the data goes into the home if ``account`` can get there."""
+        inside = self.folder / "postgres"
+        if inside.exists():
+            raise EmbeddedPostgresError(
+                f"there is data in {inside}, but {self.record_path} with its password is "
+                "gone; restore that file, or move the data away to begin with an empty database"
+            )
+        if not account.can_enter(self.folder):
+            digest = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
+            inside = SHARED_PLACE / digest[:16]
+        return Record(str(inside), 0, secrets.token_urlsafe(24))

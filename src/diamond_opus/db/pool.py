@@ -1,0 +1,201 @@
+"""How we talk to PostgreSQL: bounded pools, short transactions, and one more try when that can help.
+
+All of it works through a transaction pooler: no prepared statements, no session state, no startup options.
+"""
+
+import asyncio
+import random
+import select
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from diamond_opus.db.errors import (
+    DatabaseUnavailable,
+    describe_address,
+    explain_failed_connection,
+    is_transient,
+)
+
+Connection = AsyncConnection[Any]
+Pool = AsyncConnectionPool[Connection]
+Result = TypeVar("Result")
+
+RECONNECT_SECONDS = 4.0
+FIRST_BACKOFF_SECONDS = 0.05
+MAX_BACKOFF_SECONDS = 2.0
+
+
+def open_pool(
+    conninfo: str,
+    *,
+    application_name: str,
+    max_size: int,
+    min_size: int = 0,
+    idle_timeout_seconds: float = 30.0,
+    connect_timeout_seconds: float = 10.0,
+) -> Pool:
+    """A pool to be entered with ``async with``; with ``min_size`` 0 nothing connects before it is used.
+
+    Connections are in autocommit: a unit of work is a ``transaction``. Who finds no connection within
+    ``connect_timeout_seconds`` gets DatabaseUnavailable, with the reason.
+    """
+    return _ExplainingPool(
+        conninfo,
+        min_size=min_size,
+        max_size=max_size,
+        max_idle=idle_timeout_seconds,
+        timeout=connect_timeout_seconds,
+        # Give up soon, so that the next caller tries at once instead of waiting for a doubled delay to pass.
+        reconnect_timeout=RECONNECT_SECONDS,
+        kwargs=_connection_settings(application_name, connect_timeout_seconds),
+        configure=_use_utc,
+        name=application_name,
+        open=False,
+    )
+
+
+async def connect(
+    conninfo: str, *, application_name: str, connect_timeout_seconds: float = 10.0
+) -> Connection:
+    """One connection, set up as those of a pool. Raises DatabaseUnavailable."""
+    settings = _connection_settings(application_name, connect_timeout_seconds)
+    try:
+        conn = await AsyncConnection.connect(conninfo, **settings)
+    except psycopg.OperationalError as error:
+        raise explain_failed_connection(error, conninfo, application_name) from error
+    await _use_utc(conn)
+    return conn
+
+
+@asynccontextmanager
+async def transaction(
+    conn: Connection, *, statement_timeout_ms: int | None = None, snapshot: bool = False
+) -> AsyncIterator[Connection]:
+    """A unit of work. The timeout (0 = none) ends with it; ``snapshot`` makes all its reads see one moment.
+
+    ``snapshot`` forbids writing, and neither may be asked for inside another transaction.
+    """
+    settings = []
+    if snapshot:
+        settings.append("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    if statement_timeout_ms is not None:
+        settings.append(f"SET LOCAL statement_timeout = {int(statement_timeout_ms)}")
+    async with conn.transaction():
+        if settings:
+            await conn.execute("; ".join(settings).encode())
+        yield conn
+
+
+async def run_in_transaction(
+    pool: Pool,
+    work: Callable[[Connection], Awaitable[Result]],
+    *,
+    attempts: int = 3,
+    statement_timeout_ms: int | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Result:
+    """Run ``work`` in a transaction; a transient error tries it again, up to ``attempts`` times in all.
+
+    A connection lost in the very commit leaves open whether it happened, so ``work`` must be repeatable.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            async with (
+                pool.connection() as conn,
+                transaction(conn, statement_timeout_ms=statement_timeout_ms),
+            ):
+                return await work(conn)
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            if attempt == attempts or not is_transient(error):
+                raise
+        await sleep(_backoff(attempt))
+    raise ValueError(f"attempts must be at least 1, not {attempts}")
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds to wait after the given failed attempt: doubled each time, half of it left to chance."""
+    longest = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
+    return random.uniform(longest / 2, longest)
+
+
+def _connection_settings(application_name: str, connect_timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "prepare_threshold": None,
+        "application_name": application_name,
+        "connect_timeout": max(1, round(connect_timeout_seconds)),
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+
+
+async def _use_utc(conn: Connection) -> None:
+    """Our servers say UTC already; a pooler must not be sent a SET that it need not be sent."""
+    if conn.info.parameter_status("TimeZone") not in ("UTC", "Etc/UTC"):
+        await conn.execute("SET TIME ZONE 'UTC'")
+
+
+class _ExplainingPool(AsyncConnectionPool[Connection]):
+    """A pool whose time-outs say why, and that notices a server's restart before its user does."""
+
+    def __init__(self, conninfo: str, **settings: Any) -> None:
+        self._failure: psycopg.OperationalError | None = None
+        super().__init__(
+            conninfo,
+            connection_class=self._connection_class(),
+            check=self._check_if_disturbed,
+            **settings,
+        )
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        try:
+            return await super().getconn(timeout)
+        except PoolTimeout as error:
+            raise self._explain() from error
+
+    def _explain(self) -> DatabaseUnavailable:
+        conninfo = str(self.conninfo)
+        if self._failure is not None:
+            return explain_failed_connection(self._failure, conninfo, self.name)
+        return DatabaseUnavailable(
+            f"{self.name}: all {self.max_size} connections to {describe_address(conninfo)} were in use for "
+            f"{self.timeout:g} s; raise PG_POOL_MAX, or look for the slow statement that holds them"
+        )
+
+    def _connection_class(self) -> type[Connection]:
+        """Connections that leave the reason of their failure with the pool, which itself only logs it."""
+        pool = self
+
+        class Remembering(AsyncConnection[Any]):
+            @classmethod
+            async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+                try:
+                    conn = await super().connect(conninfo, **kwargs)
+                except psycopg.OperationalError as error:
+                    pool._failure = error
+                    raise
+                pool._failure = None
+                return conn
+
+        return Remembering
+
+    async def _check_if_disturbed(self, conn: Connection) -> None:
+        """Ask the server only when an idle connection has something to read: then it was probably closed.
+
+        If so, the other idle ones probably were too.
+        """
+        poll = select.poll()
+        poll.register(conn.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return
+        try:
+            await self.check_connection(conn)
+        except psycopg.Error:
+            await self.check()
+            raise

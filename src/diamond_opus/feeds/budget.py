@@ -1,0 +1,204 @@
+"""When a request may go to a supplier: one budget per account, shared by every process that uses it."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.rows import namedtuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from diamond_opus.db.queries import load_queries
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import Retryable
+
+#: How late a booked request may leave; what is later books again, lest late ones crowd into one second.
+JITTER_SECONDS = 0.05
+
+#: Slots stand as far apart as if the second lasted this long, which keeps any true second within the rate.
+WINDOW_SECONDS = 1.0 + JITTER_SECONDS
+
+MIN_PER_SECOND = 0.2
+
+#: What one good answer adds to the rate, and what one answer given too slowly takes from it.
+CLIMB_PER_GOOD_ANSWER = 0.2
+FALL_PER_SLOW_ANSWER = 0.1
+
+#: An answer time is rising when it is above this many times its own baseline, and worth speaking of at all.
+SLOW_FACTOR = 3.0
+SLOW_FLOOR_SECONDS = 0.25
+
+_QUERIES = load_queries("diamond_opus.feeds", "budget.sql")
+
+
+class Verdict(StrEnum):
+    """What an answer says about the load the supplier bears."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    THROTTLED = "throttled"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One answered request.
+
+    ``kind`` groups requests of like cost, whose answer times compare. ``seconds`` ran from sending to the
+    answer. ``pause_seconds`` is for throttled ones: how long nobody should ask.
+    """
+
+    kind: str
+    verdict: Verdict
+    seconds: float
+    pause_seconds: float = 0.0
+
+
+class RequestBudget(Protocol):
+    """Every request to the supplier, logins included, acquires first and reports after."""
+
+    async def acquire(self) -> None:
+        """Return when the request may leave. Raises ``Retryable`` when the budget itself is out of reach."""
+        ...
+
+    async def report(self, outcome: Outcome) -> None: ...
+
+
+def account_key(endpoint: str, username: str) -> str:
+    """The budget's name for an account: the host and a digest, never the user name itself.
+
+    >>> account_key("https://integrations.nivoda.net/api/diamonds", "buyer@example.com")
+    'integrations.nivoda.net:6a6c26195c36'
+    """
+    digest = hashlib.sha256(username.encode()).hexdigest()
+    return f"{urlsplit(endpoint).netloc.rpartition('@')[2]}:{digest[:12]}"
+
+
+class UnlimitedBudget:
+    """For a supplier of our own, such as the simulator: nothing waits, everything is counted."""
+
+    def __init__(self) -> None:
+        self.acquired = 0
+        self.verdicts: Counter[Verdict] = Counter()
+
+    async def acquire(self) -> None:
+        self.acquired += 1
+
+    async def report(self, outcome: Outcome) -> None:
+        self.verdicts[outcome.verdict] += 1
+
+
+class _AnswerTimes:
+    """Whether answers of one kind come slower than they used to: a quick average against a slow one."""
+
+    def __init__(self) -> None:
+        self._recent: float | None = None
+        self._baseline = 0.0
+
+    def are_rising(self, seconds: float) -> bool:
+        if self._recent is None:
+            self._recent = self._baseline = seconds
+        self._recent += 0.2 * (seconds - self._recent)
+        self._baseline += 0.01 * (seconds - self._baseline)
+        return self._recent > max(SLOW_FLOOR_SECONDS, SLOW_FACTOR * self._baseline)
+
+
+class _Slot(NamedTuple):
+    """A booked slot on this process's monotonic clock; ``doubt`` is by how much it may really be earlier."""
+
+    at: float
+    doubt: float
+
+
+class PostgresBudget:
+    """The budget as one row of ``request_budget``: evenly spaced slots, never a burst.
+
+    The rate starts low, climbs while answers are good and quick, falls gently when they grow slow, and is
+    halved for everybody once per incident when the supplier throttles.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        account: str,
+        clock: Clock,
+        *,
+        max_per_second: float = 25.0,
+        start_per_second: float = 2.0,
+    ) -> None:
+        if not 0 < start_per_second <= max_per_second:
+            raise ValueError(f"a budget cannot start at {start_per_second}/s with at most {max_per_second}/s")
+        self._pool = pool
+        self._clock = clock
+        self._limits = {
+            "account": account,
+            "max_per_second": max_per_second,
+            "min_per_second": min(MIN_PER_SECOND, start_per_second),
+            "start_per_second": start_per_second,
+            "window_seconds": WINDOW_SECONDS,
+        }
+        self._climb = 0.0
+        self._slack = 0.0
+        self._times: dict[str, _AnswerTimes] = {}
+
+    async def acquire(self) -> None:
+        """Book a slot and wait for it; a slot that this process reaches too late is left and another booked.
+
+        A process that keeps being late books room for its lateness with the slot (slack).
+        """
+        while True:
+            slack = self._slack
+            slot = await self._book(slack)
+            wait = slot.at - self._clock.monotonic()
+            if wait > 0:
+                await self._clock.sleep(wait)
+            late = self._clock.monotonic() - slot.at + slot.doubt
+            if late <= JITTER_SECONDS + slack:
+                self._slack = slack * 0.9
+                return
+            self._slack = late * 1.5
+
+    async def report(self, outcome: Outcome) -> None:
+        times = self._times.setdefault(outcome.kind, _AnswerTimes())
+        rising = times.are_rising(outcome.seconds)
+        if outcome.verdict is Verdict.THROTTLED:
+            self._climb = 0.0
+            await self._back_off(outcome)
+        elif rising:
+            self._climb -= FALL_PER_SLOW_ANSWER
+        elif outcome.verdict is Verdict.GOOD:
+            self._climb += CLIMB_PER_GOOD_ANSWER
+
+    async def _book(self, slack: float) -> _Slot:
+        climb, self._climb = self._climb, 0.0
+        values = self._limits | {"climb": climb, "slack_seconds": slack}
+        try:
+            async with self._pool.connection() as conn, conn.transaction():
+                cursor = conn.cursor(row_factory=namedtuple_row)
+                asked_at = self._clock.monotonic()
+                await cursor.execute(_QUERIES["book_slot"], values)
+                row = await cursor.fetchone()
+                if row is None:
+                    await cursor.execute(_QUERIES["open_account"], values)
+                    asked_at = self._clock.monotonic()
+                    await cursor.execute(_QUERIES["book_slot"], values)
+                    row = await cursor.fetchone()
+                told_at = self._clock.monotonic()
+        except (psycopg.Error, PoolTimeout) as error:
+            raise Retryable(f"request budget: no slot could be booked: {error}") from error
+        if row is None:
+            raise Retryable("request budget: the account's row went while a slot was booked; try again")
+        return _Slot(told_at + row.wait_seconds, max(0.0, told_at - asked_at - row.server_seconds))
+
+    async def _back_off(self, outcome: Outcome) -> None:
+        values = self._limits | {
+            "answer_seconds": outcome.seconds,
+            "pause_seconds": max(1.0, outcome.pause_seconds),
+        }
+        try:
+            async with self._pool.connection() as conn:
+                await conn.execute(_QUERIES["back_off"], values)
+        except (psycopg.Error, PoolTimeout) as error:
+            raise Retryable(f"request budget: the pause could not be stored: {error}") from error

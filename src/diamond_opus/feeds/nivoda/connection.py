@@ -1,0 +1,280 @@
+"""How one question reaches the supplier: token, budget, one HTTP exchange, and tries by class of error."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import ConfigurationError, DiamondError, Retryable
+from diamond_opus.feeds.budget import Outcome, RequestBudget, Verdict
+from diamond_opus.feeds.nivoda.answers import read_login
+from diamond_opus.feeds.nivoda.documents import OPERATIONS
+from diamond_opus.feeds.nivoda.errors import (
+    BadAnswer,
+    NotSent,
+    Throttled,
+    TokenRejected,
+    judge_errors,
+    judge_login,
+    judge_status,
+    quote,
+    show,
+)
+from diamond_opus.feeds.nivoda.token import TokenKeeper
+from diamond_opus.observability.logging import get_logger
+
+T = TypeVar("T")
+
+#: A page of 50 items has about 150 KB; nothing the supplier means to send is near this.
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+#: How long everybody pauses after a refusal that names no time itself.
+PAUSE_SECONDS = 5.0
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NivodaAccount:
+    """Where and as whom the supplier is asked, and how patiently.
+
+    Raises ConfigurationError for what cannot work.
+    """
+
+    endpoint: str
+    username: str
+    password: str = field(repr=False)
+    request_timeout_seconds: float = 45.0
+    connect_timeout_seconds: float = 10.0
+    token_lifetime_seconds: float = 6 * 3600.0
+    tries: int = 5
+    first_backoff_seconds: float = 2.0
+    max_backoff_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if "@" in parts.netloc:
+            raise ConfigurationError("NIVODA_ENDPOINT holds a login; use NIVODA_USERNAME and NIVODA_PASSWORD")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"NIVODA_ENDPOINT must be an http or https address, not {self.endpoint!r}"
+            )
+        if not self.username or not self.password:
+            raise ConfigurationError("NIVODA_USERNAME and NIVODA_PASSWORD must both be set")
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """One operation with its variables.
+
+    ``subject`` names it in messages ("count of natural USD 0 to 100"). ``read`` takes the answer's body and
+    gives the value (None: nothing usable) and the errors beside it, raising ``msgspec.DecodeError`` for a
+    broken body; ``judge`` makes the error of an answer without value.
+    """
+
+    operation: str
+    variables: Mapping[str, Any]
+    subject: str
+    read: Callable[[bytes], tuple[T | None, Sequence[Any]]]
+    judge: Callable[[str, Sequence[Any]], DiamondError] = judge_errors
+
+
+class NivodaConnection:
+    """One HTTP session and one token, shared by everything that asks this account; close it after use."""
+
+    def __init__(
+        self,
+        account: NivodaAccount,
+        *,
+        budget: RequestBudget,
+        clock: Clock,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._account = account
+        self._budget = budget
+        self._clock = clock
+        self._jitter = jitter or random.Random()
+        self._session: aiohttp.ClientSession | None = None
+        self._tokens = TokenKeeper(self.log_in, clock, lifetime_seconds=account.token_lifetime_seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._tokens.aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, question: Question[T], *, tries: int | None = None) -> T:
+        """The answer's value, after up to ``tries`` tries (the account's by default).
+
+        A rejected token is replaced once, which does not count as a try. Raises ``Retryable`` or ``Fatal``.
+        """
+        tries = tries or self._account.tries
+        attempt = 0
+        renewed = False
+        while True:
+            token = await self._tokens.get()
+            try:
+                return await self._exchange(question, token)
+            except TokenRejected as error:
+                self._tokens.reject(token)
+                if renewed:
+                    raise Retryable(
+                        f"{error}; a new login did not help: check that the account may use the API"
+                    ) from error
+                renewed = True
+            except Retryable as error:
+                attempt += 1
+                await self._wait_or_give_up(error, attempt, tries)
+
+    async def log_in(self) -> str:
+        """A new token. Raises ``WrongCredentials`` or ``Retryable``."""
+        account = self._account
+        credentials = {"username": account.username, "password": account.password}
+        question = Question("Login", credentials, "login", read_login, judge_login)
+        attempt = 0
+        while True:
+            try:
+                return await self._exchange(question, None)
+            except TokenRejected as error:
+                raise judge_login("nivoda: login", [str(error)]) from error
+            except Retryable as error:
+                attempt += 1
+                await self._wait_or_give_up(error, attempt, account.tries)
+
+    async def _wait_or_give_up(self, error: Retryable, attempt: int, tries: int) -> None:
+        """Sleep before the next try: exponential with full jitter, and at least as long as was wished."""
+        limit = self._account.max_backoff_seconds
+        wished = error.retry_after_seconds
+        if attempt >= tries or (wished is not None and wished > limit):
+            raise _given_up(error, attempt) from error
+        wait = self._jitter.random() * min(limit, self._account.first_backoff_seconds * 2 ** (attempt - 1))
+        if wished is not None:
+            wait = wished + wait / 10
+        log.warning("supplier_request_retried", reason=f"{error}; retry in {wait:.0f} s", attempt=attempt)
+        await self._clock.sleep(wait)
+
+    async def _exchange(self, question: Question[T], token: str | None) -> T:
+        try:
+            await self._budget.acquire()
+        except Retryable as error:
+            raise NotSent(f"nivoda: {question.subject} was not sent: {error}") from error
+        sent_at = self._clock.monotonic()
+        try:
+            value = await self._answer(question, token)
+        except DiamondError as error:
+            await self._report(question.operation, sent_at, error)
+            raise
+        await self._report(question.operation, sent_at, None)
+        return value
+
+    async def _report(self, operation: str, sent_at: float, error: DiamondError | None) -> None:
+        seconds = self._clock.monotonic() - sent_at
+        if isinstance(error, Throttled):
+            pause = PAUSE_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
+            await self._budget.report(Outcome(operation, Verdict.THROTTLED, seconds, pause))
+        else:
+            verdict = Verdict.GOOD if error is None else Verdict.FAILED
+            await self._budget.report(Outcome(operation, verdict, seconds))
+
+    async def _answer(self, question: Question[T], token: str | None) -> T:
+        """One exchange, judged. Raises ``Retryable``, ``Fatal`` or ``TokenRejected``."""
+        subject = f"nivoda: {question.subject}"
+        status, headers, body = await self._post(question, token, subject)
+        error = judge_status(subject, status, headers, body, self._clock.now())
+        if error is None:
+            try:
+                value, errors = question.read(body)
+            except msgspec.ValidationError as cause:
+                error = BadAnswer(f"{subject} answered in an unknown form ({cause}): {quote(body)}")
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                error = BadAnswer(f"{subject} answered 200 with what is not JSON: {quote(body)}")
+            else:
+                if value is not None:
+                    if errors:
+                        log.warning(
+                            "supplier_errors_beside_data", subject=question.subject, errors=show(errors)
+                        )
+                    return value
+                error = question.judge(subject, errors)
+        error.args = (self._hide(str(error), token),)
+        raise error
+
+    async def _post(
+        self, question: Question[T], token: str | None, subject: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        request = {"query": OPERATIONS[question.operation], "variables": question.variables}
+        data = msgspec.json.encode(request)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            async with self._open_session().post(
+                self._account.endpoint,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return response.status, response.headers, await _read_body(response, subject)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSent(f"{subject} was not sent, no connection: {error}") from error
+        except TimeoutError as error:
+            seconds = self._account.request_timeout_seconds
+            raise Retryable(f"{subject} was not answered within {seconds:.0f} s") from error
+        except aiohttp.ClientPayloadError as error:
+            raise BadAnswer(f"{subject} broke off in the middle of its answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Retryable(f"{subject} was not answered: {str(error) or type(error).__name__}") from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            account = self._account
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(
+                    total=account.request_timeout_seconds, sock_connect=account.connect_timeout_seconds
+                ),
+                headers={"User-Agent": "diamond-opus"},
+            )
+        return self._session
+
+    def _hide(self, text: str, token: str | None) -> str:
+        """The supplier may quote what it was sent; messages are read by people who may not see it."""
+        for secret in (self._account.password, self._account.username, token):
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+
+def _given_up(error: Retryable, attempts: int) -> Retryable:
+    wished = error.retry_after_seconds
+    if wished is not None:
+        text = f"{error}; retry in {wished:.0f} s"
+    elif attempts > 1:
+        text = f"{error}; gave up after {attempts} tries, try again later"
+    else:
+        text = f"{error}; try again later"
+    return type(error)(text, retry_after_seconds=wished)
+
+
+async def _read_body(response: aiohttp.ClientResponse, subject: str) -> bytes:
+    parts = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise BadAnswer(f"{subject} answered with more than {MAX_ANSWER_BYTES // 2**20} MB")
+    return b"".join(parts)

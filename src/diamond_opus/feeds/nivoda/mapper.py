@@ -1,0 +1,282 @@
+"""How a stored payload becomes a stone: decoded by type, its words remembered, and repaired where it is odd.
+
+The quick path takes an item whose fields all are as they should be. Anything else goes through ``repair`` and
+then the same assembly, so that both paths give one result.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from diamond_opus.domain.errors import Skippable, Warned
+from diamond_opus.domain.stone import Stone
+from diamond_opus.feeds.nivoda import words
+from diamond_opus.feeds.nivoda.answers import identify
+from diamond_opus.feeds.nivoda.items import Delivery, Item, Supplier
+from diamond_opus.feeds.nivoda.readings import (
+    AVAILABILITIES,
+    CARATS,
+    CLARITIES,
+    COLORS,
+    COMMENTS,
+    CROWN_ANGLES,
+    CROWN_HEIGHTS,
+    DELIVERIES,
+    DEPTH_PERCENTS,
+    DEPTHS,
+    FANCIES,
+    FLUORESCENCES,
+    KEYS_TO_SYMBOLS,
+    LABS,
+    LENGTHS,
+    LOOKS,
+    PAV_ANGLES,
+    PAV_DEPTHS,
+    PAV_HEIGHTS,
+    QUALITIES,
+    RIMS,
+    SHAPES,
+    TABLES,
+    WIDTHS,
+    Fancy,
+)
+from diamond_opus.feeds.nivoda.repair import repair
+from diamond_opus.feeds.protocol import RawStone, Rejected, Unreadable
+
+#: The dearest price taken: at the highest markup (9.9999) and the smallest weight (0.01 ct) every figure that
+#: follows from it still fits NUMERIC(12,2).
+MAX_PRICE_CENTS = 999_999_999
+
+_BACKSLASH = ord("\\")
+_WEB = ("https://", "http://")
+_NO_DELIVERY = Delivery()
+_NO_SUPPLIER = Supplier()
+_NOT_FANCY = Fancy(None, None, None)
+
+_decode = msgspec.json.Decoder(Item).decode
+_encode = msgspec.json.encode
+
+
+class NivodaMapper:
+    """``StoneMapper`` for Nivoda's items. It keeps no state of its own and may be shared."""
+
+    def map_stone(self, raw: RawStone, warnings: list[Warned]) -> Stone | Rejected:
+        """A stone, or why not; odd single fields become null and are appended to ``warnings``."""
+        payload = raw.payload
+        try:
+            # An escaped NUL decodes well, but no database stores it.
+            if _BACKSLASH not in payload or b"\\u0000" not in payload:
+                return _assemble(_decode(payload), raw, warnings)
+        except (ValueError, RecursionError):
+            pass  # something is odd: repair finds out what and says so
+        repaired = repair(payload, warnings)
+        return repaired if isinstance(repaired, Rejected) else _assemble(repaired, raw, warnings)
+
+
+def map_item(item: bytes | dict[str, Any], asked_lab_grown: bool = False) -> Stone:
+    """One item of the supplier, as JSON or as the dict of it, as a stone.
+
+    ``asked_lab_grown`` is which type was asked for; it decides where the item itself does not say.
+    Raises ``Skippable`` with the reason when the item cannot become a diamond.
+
+    >>> certificate = {"lab": "GIA", "shape": "Round", "carats": 1.505, "color": "D", "clarity": "VS1"}
+    >>> diamond = {"id": "7c1e", "availability": "AVAILABLE", "certificate": certificate}
+    >>> stone = map_item({"id": "DIAMOND/7c1e", "price": 448324, "diamond": diamond})
+    >>> stone.shape, stone.carats_hundredths, stone.feed_price_cents, stone.feed_availability
+    ('ROUND', 151, 448324, 'available')
+    """
+    payload = item if isinstance(item, bytes) else _encode(item)
+    row = identify(payload, "$")
+    if isinstance(row, Unreadable):
+        raise Skippable(f"nivoda: no diamond can be made of this item: {row.reason} at {row.json_path}")
+    raw = RawStone(row.supplier_stone_id, row.offer_id, payload, asked_lab_grown, 0, None)
+    stone = NivodaMapper().map_stone(raw, [])
+    if isinstance(stone, Rejected):
+        raise Skippable(
+            f"nivoda: no diamond can be made of {row.offer_id}: {stone.reason} at {stone.json_path}"
+        )
+    return stone
+
+
+def page_looks_ten_times_off(prices: Sequence[int | None], price_from: int, price_to: int | None) -> bool:
+    """Whether most prices of a page (in cents) are ten times or more off the whole dollars asked for.
+
+    One such stone is a mistake in it; a page of them means that the unit is not what we think.
+
+    >>> page_looks_ten_times_off([120_000, 133_900], 1200, 1340)
+    False
+    >>> page_looks_ten_times_off([1200, 1339], 1200, 1340)
+    True
+    """
+    known = [price for price in prices if price is not None]
+    off = sum(_is_ten_times_off(price, price_from, price_to) for price in known)
+    return 2 * off > len(known)
+
+
+def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Rejected:
+    """Raises ``OddValueError`` before the first warning when a field needs repair."""
+    diamond = item.diamond
+    certificate = diamond.certificate if diamond is not None else None
+    price = item.price
+    if (
+        diamond is None
+        or certificate is None
+        or price is None
+        or item.id != raw.offer_id
+        or diamond.id != raw.supplier_stone_id
+        or not item.id
+        or not diamond.id
+    ):
+        return _reject_incomplete(item, raw)
+    shape = SHAPES[certificate.shape]
+    carats = CARATS[bytes(certificate.carats)]
+    if isinstance(carats, Rejected):
+        return carats
+    if shape is None:
+        return Rejected("$.diamond.certificate.shape", "shape missing")
+    if not 0 < price <= MAX_PRICE_CENTS:
+        return Rejected("$.price", f"price {price} cents is not above 0 and at most {MAX_PRICE_CENTS}")
+    if _is_ten_times_off(price, raw.asked_price_from, raw.asked_price_to):
+        return Rejected(
+            "$.price", f"unit error? {price} cents is ten times off USD {_asked(raw)}, which was asked"
+        )
+    color, color_rank = COLORS[certificate.color]
+    clarity, clarity_rank = CLARITIES[certificate.clarity]
+    cut = QUALITIES[certificate.cut]
+    polish = QUALITIES[certificate.polish]
+    symmetry = QUALITIES[certificate.symmetry]
+    fluorescence = FLUORESCENCES[certificate.floInt]
+    fancy = _NOT_FANCY
+    if certificate.f_color is not None or color == "FANCY":
+        fancy = FANCIES[
+            certificate.color, certificate.f_color, certificate.f_intensity, certificate.f_overtone
+        ]
+        if color is None and fancy.color is not None:
+            color, color_rank = COLORS["FANCY"]
+    length_member, length = LENGTHS[certificate.length]
+    width_member, width = WIDTHS[certificate.width]
+    depth_member, depth = DEPTHS[certificate.depth]
+    depth_percent_member, depth_percent = DEPTH_PERCENTS[certificate.depthPercentage]
+    table_member, table = TABLES[certificate.table]
+    measurements = (
+        f"{length_member}{width_member}{depth_member}{depth_percent_member}{table_member}"
+        f"{CROWN_ANGLES[certificate.crownAngle]}{CROWN_HEIGHTS[certificate.crownHeight]}"
+        f"{PAV_ANGLES[certificate.pavAngle]}{PAV_HEIGHTS[certificate.pavHeight]}{PAV_DEPTHS[certificate.pavDepth]}"
+        f"{RIMS[certificate.girdle, certificate.culetSize, certificate.girdleCondition, certificate.culet_condition]}"
+    )
+    delivery = diamond.delivery_time or _NO_DELIVERY
+    days_min, days_max, returnable = DELIVERIES[
+        delivery.min_business_days, delivery.max_business_days, diamond.return_window
+    ]
+    attributes, eye_clean, is_grown = LOOKS[
+        diamond.eyeClean, diamond.brown, diamond.green, diamond.blue, diamond.gray, diamond.milky,
+        diamond.bowtie, diamond.mine_of_origin, diamond.location, certificate.cut_style,
+        certificate.floCol, certificate.labgrown_type, delivery.express_timeline_applicable,
+    ]  # fmt: skip
+    if certificate.keyToSymbols is not None:
+        attributes += KEYS_TO_SYMBOLS[certificate.keyToSymbols]
+    if certificate.comments is not None:
+        attributes += COMMENTS[certificate.comments]
+    image, video, pdf = diamond.image, diamond.video or diamond.supplier_video_link, certificate.pdfUrl
+    if image is not None and not image.startswith(_WEB):
+        image = words.read_url(image)
+    if video is not None and not video.startswith(_WEB):
+        video = words.read_url(video)
+    if pdf is not None and not pdf.startswith(_WEB):
+        pdf = words.read_url(pdf)
+    # From here on nothing is odd, so that a warning is given once.
+    availability, is_known = AVAILABILITIES[diamond.availability]
+    if not is_known:
+        warnings.append(_unknown_availability(diamond.availability))
+    lab_grown = certificate.labgrown is True or is_grown
+    if lab_grown is not raw.asked_lab_grown:
+        lab_grown = _settle_type(lab_grown, certificate.labgrown, raw.asked_lab_grown, warnings)
+    if price < raw.asked_price_from * 100 or (
+        raw.asked_price_to is not None and price > raw.asked_price_to * 100
+    ):
+        warnings.append(Warned("$.price", "outside the range asked for", f"{price} cents, USD {_asked(raw)}"))
+    supplier = diamond.supplier or _NO_SUPPLIER
+    return Stone(
+        raw.supplier_stone_id,
+        raw.offer_id,
+        shape,
+        carats,
+        color,
+        clarity,
+        cut,
+        polish,
+        symmetry,
+        fluorescence,
+        lab_grown,
+        certificate.treated is True,
+        price,
+        availability,
+        diamond.availability,
+        diamond.HoldId or None,
+        image,
+        video,
+        LABS[certificate.lab],
+        words.read_text(certificate.certNumber),
+        pdf,
+        b"{%b}" % measurements[:-1].encode() if measurements else None,
+        b"{%b}" % attributes[:-1].encode() if attributes else None,
+        supplier.name,
+        supplier.legal_name,
+        color_rank,
+        clarity_rank,
+        fancy.color,
+        fancy.intensity,
+        fancy.overtone,
+        length,
+        width,
+        depth,
+        table,
+        depth_percent,
+        (length * 2000 + width) // (2 * width) if length and width else None,
+        eye_clean,
+        days_min,
+        days_max,
+        returnable,
+    )
+
+
+def _reject_incomplete(item: Item, raw: RawStone) -> Rejected:
+    """Which of the things no stone can be without is missing."""
+    diamond = item.diamond
+    if diamond is None:
+        return Rejected("$.diamond", "no diamond in the item")
+    if not item.id:
+        return Rejected("$.id", "offer id missing")
+    if item.id != raw.offer_id:
+        return Rejected("$.id", f"offer id {item.id[:80]!r} is not the row's, {raw.offer_id[:80]!r}")
+    if not diamond.id or diamond.id != raw.supplier_stone_id:
+        shown = (diamond.id or "")[:80]
+        return Rejected(
+            "$.diamond.id", f"stone id {shown!r} is not the row's, {raw.supplier_stone_id[:80]!r}"
+        )
+    if diamond.certificate is None:
+        return Rejected("$.diamond.certificate", "no certificate")
+    return Rejected("$.price", "price missing")
+
+
+def _is_ten_times_off(price: int, price_from: int, price_to: int | None) -> bool:
+    """Cents against whole dollars; a range that starts at 0 has nothing below it."""
+    return price * 10 <= price_from * 100 or (price_to is not None and price >= max(price_to, 1) * 1000)
+
+
+def _asked(raw: RawStone) -> str:
+    return f"{raw.asked_price_from} to {'up' if raw.asked_price_to is None else raw.asked_price_to}"
+
+
+def _settle_type(says_grown: bool, claim: bool | None, asked_grown: bool, warnings: list[Warned]) -> bool:
+    """The type when item and question differ: lab-grown if either says so; a contradiction is told."""
+    if says_grown:
+        warnings.append(Warned("$.diamond.certificate.labgrown", "lab-grown, natural was asked", "true"))
+    elif claim is False:
+        warnings.append(Warned("$.diamond.certificate.labgrown", "natural, lab-grown was asked", "false"))
+    return says_grown or asked_grown
+
+
+def _unknown_availability(text: str | None) -> Warned:
+    return Warned("$.diamond.availability", "unknown availability, taken as unavailable", (text or "")[:80])

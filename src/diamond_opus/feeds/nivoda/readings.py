@@ -1,0 +1,206 @@
+"""What groups of an item's fields come to, remembered: most combinations come again and again.
+
+A reading raises ``OddValueError`` for a value that means nothing; such an item goes through ``repair``. JSON
+members come as text with a comma behind, ready to be joined, or empty where there is nothing to tell.
+"""
+
+import re
+from collections.abc import Callable, Hashable
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from diamond_opus.domain.grades import CLARITY_RANK, COLOR_RANK
+from diamond_opus.feeds.nivoda import words
+from diamond_opus.feeds.protocol import Rejected
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+Text = str | None
+
+_MOST_REMEMBERED = 20_000
+_LONGEST_REMEMBERED = 200
+_MOST_CARATS_HUNDREDTHS = 99_999
+_CARATS = "$.diamond.certificate.carats"
+
+_JSON_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+
+
+class Memo(dict[K, V], Generic[K, V]):
+    """Remembers a pure function's answers: most of a feed's words come again and again.
+
+    Bounded; long texts are not kept. Raises what the function raises, which is not remembered.
+    """
+
+    def __init__(self, compute: Callable[[K], V]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key: K) -> V:
+        value = self._compute(key)
+        if isinstance(key, (str, bytes)) and len(key) > _LONGEST_REMEMBERED:
+            return value
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        self[key] = value
+        return value
+
+
+class Fancy(NamedTuple):
+    color: str | None
+    intensity: str | None
+    overtone: str | None
+
+
+def read_color(text: Text) -> tuple[str | None, int | None]:
+    """A color and its rank.
+
+    >>> read_color("d")
+    ('D', 1)
+    """
+    color = words.read_color(text)
+    return color, None if color is None else COLOR_RANK[color]
+
+
+def read_clarity(text: Text) -> tuple[str | None, int | None]:
+    clarity = words.read_clarity(text)
+    return clarity, None if clarity is None else CLARITY_RANK[clarity]
+
+
+def read_fancy(fields: tuple[Text, Text, Text, Text]) -> Fancy:
+    """A fancy color by hue, intensity and overtone; the first field is the color grade.
+
+    Beside a white grade the words are noise, unless they name a hue.
+
+    >>> read_fancy(("FANCY", "Yellow", "FANCY_LIGHT", None))
+    Fancy(color='YELLOW', intensity='FANCY LIGHT', overtone=None)
+    >>> read_fancy(("D", None, "EVEN", "BROWN"))
+    Fancy(color=None, intensity=None, overtone=None)
+    """
+    grade = words.read_color(fields[0])
+    hue, intensity, overtone = (words.read_fancy(text) for text in fields[1:])
+    if hue is None and grade != "FANCY":
+        return Fancy(None, None, None)
+    return Fancy(hue, intensity, overtone)
+
+
+def read_carats(json_text: bytes) -> int | Rejected:
+    """Hundredths of a carat, rounded half up once, from the number's own text.
+
+    >>> read_carats(b"1.505"), read_carats(b"0")
+    (151, Rejected(json_path='$.diamond.certificate.carats', reason='carats 0 is not above 0'))
+    """
+    text = json_text.strip(b'" ')
+    if text in (b"", b"null"):
+        return Rejected(_CARATS, "carats missing")
+    shown = text[:40].decode(errors="replace")
+    if _JSON_NUMBER.fullmatch(text) is None:
+        return Rejected(_CARATS, f"carats {shown} is not a number")
+    try:
+        carats = Decimal(text.decode())
+    except InvalidOperation:
+        return Rejected(_CARATS, f"carats {shown} is not a number")
+    if carats <= 0:
+        return Rejected(_CARATS, f"carats {shown} is not above 0")
+    if carats < 1000:
+        hundredths = int(carats.quantize(Decimal("0.01"), ROUND_HALF_UP).scaleb(2))
+        if hundredths == 0:
+            return Rejected(_CARATS, f"carats {shown} rounds to 0")
+        if hundredths <= _MOST_CARATS_HUNDREDTHS:
+            return hundredths
+    return Rejected(_CARATS, f"carats {shown} is not below 1000")
+
+
+def read_extent(name: str, text: Text) -> tuple[str, int | None]:
+    """A measurement as a JSON member and in hundredths.
+
+    >>> read_extent("length", "7.125000")
+    ('"length":7.125,', 713)
+    """
+    number = words.read_extent(text)
+    if number is None:
+        return "", None
+    return f'"{name}":{number},', words.to_hundredths(number)
+
+
+def read_angle(name: str, text: Text) -> str:
+    number = words.read_number(text)
+    return "" if number is None else f'"{name}":{number},'
+
+
+def read_member(name: str, text: Text) -> str:
+    """A text as a JSON member.
+
+    >>> read_member("girdle", "null"), read_member("girdle", "Thin")
+    ('', '"girdle":"Thin",')
+    """
+    found = words.read_text(text)
+    return "" if found is None else f'"{name}":{msgspec.json.encode(found).decode()},'
+
+
+def read_rim(fields: tuple[Text, Text, Text, Text]) -> str:
+    """Girdle, culet size, girdle condition and culet condition as JSON members."""
+    names = ("girdle", "culetSize", "girdleCondition", "culetCondition")
+    return "".join(map(read_member, names, fields))
+
+
+class Looks(NamedTuple):
+    """What an eye sees and a buyer asks: JSON members, and what of it decides something."""
+
+    members: str
+    eye_clean: bool | None
+    is_grown: bool
+
+
+def read_looks(
+    fields: tuple[Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, bool | None],
+) -> Looks:
+    """In the order of the names below, then the fluorescence's color, how it was grown, express delivery."""
+    names = (
+        "eyeClean", "brown", "green", "blue", "gray", "milky", "bowtie", "mineOfOrigin", "location",
+        "cutStyle",
+    )  # fmt: skip
+    *texts, glow, method, express = fields
+    members = "".join(map(read_member, names, texts))
+    members += read_member("fluorescenceColor", words.read_fluorescence_color(glow))
+    members += read_member("labgrownType", method)
+    if express is not None:
+        members += f'"expressDelivery":{"true" if express else "false"},'
+    return Looks(members, words.read_eye_clean(fields[0]), words.read_text(method) is not None)
+
+
+class Delivery(NamedTuple):
+    days_min: int | None
+    days_max: int | None
+    returnable: bool | None
+
+
+def read_delivery(fields: tuple[int | None, int | None, int | None]) -> Delivery:
+    """Fewest and most business days, and the days for a return."""
+    days_min, days_max, window = (words.read_days(days) for days in fields)
+    return Delivery(days_min, days_max, None if window is None else window > 0)
+
+
+SHAPES = Memo(words.read_shape)
+AVAILABILITIES = Memo(words.read_availability)
+LABS = Memo(words.read_lab)
+CARATS = Memo(read_carats)
+COLORS = Memo(read_color)
+CLARITIES = Memo(read_clarity)
+QUALITIES = Memo(words.read_quality)
+FLUORESCENCES = Memo(words.read_fluorescence)
+FANCIES = Memo(read_fancy)
+LOOKS = Memo(read_looks)
+DELIVERIES = Memo(read_delivery)
+RIMS = Memo(read_rim)
+LENGTHS, WIDTHS, DEPTHS, DEPTH_PERCENTS, TABLES = (
+    Memo(partial(read_extent, name)) for name in ("length", "width", "depth", "depthPercentage", "table")
+)
+CROWN_ANGLES, CROWN_HEIGHTS, PAV_ANGLES, PAV_HEIGHTS, PAV_DEPTHS = (
+    Memo(partial(read_angle, name))
+    for name in ("crownAngle", "crownHeight", "pavAngle", "pavHeight", "pavDepth")
+)
+KEYS_TO_SYMBOLS = Memo(partial(read_member, "keyToSymbols"))
+COMMENTS = Memo(partial(read_member, "comments"))

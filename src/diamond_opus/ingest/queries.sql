@@ -1,0 +1,62 @@
+-- name: create_incoming
+CREATE TEMP TABLE incoming (
+    supplier_stone_id TEXT NOT NULL,
+    id UUID NOT NULL,
+    offer_id TEXT NOT NULL,
+    payload JSON NOT NULL,
+    payload_hash TEXT NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL
+) ON COMMIT DROP;
+
+-- name: copy_incoming
+COPY incoming (supplier_stone_id, id, offer_id, payload, payload_hash, fetched_at) FROM STDIN (FORMAT BINARY);
+
+-- name: store_incoming
+-- Sorted, so that two workers that meet at a shared edge wait for each other and never deadlock. A payload fetched
+-- before the one that is stored changes nothing, whichever commits first. An unchanged one is only marked as seen:
+-- its payload is not written again, and what was consolidated stays so.
+WITH stored AS (
+    INSERT INTO raw_diamonds AS r (
+        feed, supplier_stone_id, id, run_id, offer_id, payload, payload_hash,
+        asked_lab_grown, asked_price_from, asked_price_to, fetched_at, last_seen_at, last_seen_run_id
+    )
+    SELECT
+        %(feed)s, supplier_stone_id, id, %(run_id)s, offer_id, payload, payload_hash,
+        %(lab_grown)s, %(price_from)s, %(price_to)s, fetched_at, clock_timestamp(), %(run_id)s
+    FROM incoming
+    ORDER BY supplier_stone_id
+    ON CONFLICT (feed, supplier_stone_id) DO UPDATE
+    SET run_id = CASE
+            WHEN (r.payload_hash, r.asked_lab_grown) = (EXCLUDED.payload_hash, EXCLUDED.asked_lab_grown)
+                THEN r.run_id ELSE EXCLUDED.run_id
+        END,
+        payload = CASE WHEN r.payload_hash = EXCLUDED.payload_hash THEN r.payload ELSE EXCLUDED.payload END,
+        consolidated = r.consolidated
+            AND r.removed_at IS NULL
+            AND (r.payload_hash, r.asked_lab_grown) = (EXCLUDED.payload_hash, EXCLUDED.asked_lab_grown),
+        updated_at = CASE WHEN r.payload_hash = EXCLUDED.payload_hash THEN r.updated_at ELSE now() END,
+        removed_at = NULL,
+        offer_id = EXCLUDED.offer_id,
+        payload_hash = EXCLUDED.payload_hash,
+        asked_lab_grown = EXCLUDED.asked_lab_grown,
+        asked_price_from = EXCLUDED.asked_price_from,
+        asked_price_to = EXCLUDED.asked_price_to,
+        fetched_at = EXCLUDED.fetched_at,
+        last_seen_at = EXCLUDED.last_seen_at,
+        last_seen_run_id = EXCLUDED.last_seen_run_id
+    WHERE r.fetched_at <= EXCLUDED.fetched_at
+    RETURNING r.run_id
+)
+SELECT count(*) FILTER (WHERE run_id <> %(run_id)s) AS unchanged
+FROM stored;
+
+-- name: store_unreadable
+INSERT INTO rejected_diamonds AS r (feed, supplier_stone_id, offer_id, run_id, reason, json_path, payload, readable)
+VALUES (%(feed)s, %(supplier_stone_id)s, NULL, %(run_id)s, %(reason)s, %(json_path)s, %(payload)s, FALSE)
+ON CONFLICT (feed, supplier_stone_id) DO UPDATE
+SET run_id = EXCLUDED.run_id,
+    reason = EXCLUDED.reason,
+    json_path = EXCLUDED.json_path,
+    payload = EXCLUDED.payload,
+    last_seen_at = now(),
+    resolved_at = NULL;

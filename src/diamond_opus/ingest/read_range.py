@@ -1,0 +1,202 @@
+"""Reads one range to its end: passes until one finds nothing new, then a fresh count to compare with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from diamond_opus.domain.errors import Fatal
+from diamond_opus.domain.money import is_ten_times_off
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
+from diamond_opus.ingest.store import Fetched
+from diamond_opus.ingest.walk import Pass, Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSettings:
+    """How ranges are read; the reasons stand in docs/adr/0004-complete-reading.md.
+
+    ``max_offset`` is the deepest offset asked; ``reserve`` keeps a range that grows while it is read within it.
+    ``batch_rows`` and ``batch_bytes`` are how much one transaction stores at most.
+    """
+
+    overlap: int = 5
+    max_offset: int = 1000
+    reserve: int = 100
+    max_passes: int = 6
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    batch_rows: int = 1000
+    batch_bytes: int = 8_000_000
+
+    @property
+    def range_limit(self) -> int:
+        """The most stones a range may count and still be read in one piece."""
+        return self.max_offset - self.reserve
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction stores: stones new or changed since they were last stored, and unreadable rows."""
+
+    stones: list[Fetched] = field(default_factory=list)
+    unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
+    size_bytes: int = 0
+    pages: int = 0
+    first_seen: int = 0
+
+    def add(self, stone: Fetched) -> None:
+        self.stones.append(stone)
+        self.size_bytes += len(stone.item.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeOutcome:
+    """How a range ended: the ids found in it, how often pages had to step back, and what is worth a note."""
+
+    ids: frozenset[str]
+    unreadable: int
+    steps_back: int
+    passes: int
+    disputed: bool
+    notes: tuple[str, ...]
+
+
+#: Stores a batch; ``is_last`` says that nothing is left of the range.
+StoreBatch = Callable[[Batch], Awaitable[None]]
+
+
+class RangeReader:
+    """Reads ``selection`` completely, handing batches to ``store`` as they fill.
+
+    ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. Raises TooDeep when
+    the range grew past the depth allowed (``deep`` lifts the limit), Fatal when the supplier's prices are in another
+    unit than its filter, and whatever the source raises.
+    """
+
+    def __init__(
+        self,
+        source: StoneSource,
+        selection: Selection,
+        settings: ReadingSettings,
+        *,
+        store: StoreBatch,
+        now: Callable[[], datetime],
+        label: str,
+        deep: bool = False,
+    ) -> None:
+        self._source = source
+        self._selection = selection
+        self._settings = settings
+        self._store = store
+        self._now = now
+        self._label = label
+        self._max_offset = None if deep else settings.max_offset
+        self._stored: dict[str, str] = {}  # id -> hash of the payload last handed to the batch
+        self._batch = Batch()
+        self._unreadable = 0
+        self._steps_back = 0
+
+    async def read(self) -> RangeOutcome:
+        """The last batch is left for the caller to store with the range's end; see ``rest``."""
+        for number in range(1, self._settings.max_passes + 1):
+            known = len(self._stored)
+            await self._walk(number)
+            found_new = len(self._stored) > known
+            if found_new and number < self._settings.max_passes:
+                continue
+            counted = await self._source.count(self._selection)
+            if self._agrees(counted):
+                return self._outcome(number, disputed=False, notes=self._note_growth(found_new))
+            if number >= 3 or number == self._settings.max_passes:
+                found = len(self._stored)
+                note = f"{self._selection}: found {found} stones in {number} passes, the supplier counts {counted}"
+                return self._outcome(number, disputed=True, notes=(note,))
+        raise AssertionError("unreachable: the last pass returns")
+
+    @property
+    def rest(self) -> Batch:
+        """What was read and not stored yet."""
+        return self._batch
+
+    def _agrees(self, counted: int) -> bool:
+        found = len(self._stored)
+        accepts = self._settings.tolerance.accepts
+        return accepts(found=found, counted=counted) or accepts(
+            found=found + self._unreadable, counted=counted
+        )
+
+    def _note_growth(self, found_new: bool) -> tuple[str, ...]:
+        if not found_new:
+            return ()
+        return (
+            f"{self._selection}: every one of {self._settings.max_passes} passes found stones that were new",
+        )
+
+    def _outcome(self, passes: int, *, disputed: bool, notes: tuple[str, ...]) -> RangeOutcome:
+        return RangeOutcome(
+            ids=frozenset(self._stored),
+            unreadable=self._unreadable,
+            steps_back=self._steps_back,
+            passes=passes,
+            disputed=disputed,
+            notes=notes,
+        )
+
+    async def _walk(self, number: int) -> None:
+        walk = Pass(
+            page_limit=self._source.page_limit, overlap=self._settings.overlap, max_offset=self._max_offset
+        )
+        unreadable: set[int] = set()
+        while not walk.is_over:
+            ask = walk.next_ask()
+            asked_at = self._now()
+            page = await self._source.read_page(self._selection, offset=ask.offset, limit=ask.limit)
+            self._refuse_other_unit(page)
+            walk.take(ask, [row.supplier_stone_id if isinstance(row, RawItem) else None for row in page.rows])
+            self._batch.pages += 1
+            for position, row in enumerate(page.rows, start=ask.offset):
+                if isinstance(row, RawItem):
+                    self._take(row, asked_at)
+                else:
+                    unreadable.add(position)
+                    if number == 1:
+                        self._batch.unreadable.append((self._made_up_id(position), row))
+            await self._store_when_full()
+        self._steps_back += walk.steps_back
+        self._unreadable = max(self._unreadable, len(unreadable))
+
+    def _made_up_id(self, position: int) -> str:
+        """Run, partition, range and position: the same for the same null item when a range is read again."""
+        return f"{self._label}:{self._selection.price_from}-{self._selection.carats_from or 0}:{position}"
+
+    def _take(self, item: RawItem, asked_at: datetime) -> None:
+        """A stone joins the batch when it is new to this range, or its answer changed since."""
+        stored = self._stored.get(item.supplier_stone_id)
+        if stored == item.payload_hash:
+            return
+        if stored is None:
+            self._batch.first_seen += 1
+        else:
+            self._batch.stones = [
+                s for s in self._batch.stones if s.item.supplier_stone_id != item.supplier_stone_id
+            ]
+        self._stored[item.supplier_stone_id] = item.payload_hash
+        self._batch.add(Fetched(item, asked_at))
+
+    async def _store_when_full(self) -> None:
+        batch = self._batch
+        if len(batch.stones) >= self._settings.batch_rows or batch.size_bytes >= self._settings.batch_bytes:
+            self._batch = Batch()
+            await self._store(batch)
+
+    def _refuse_other_unit(self, page: Page) -> None:
+        prices = [
+            row.price_cents for row in page.rows if isinstance(row, RawItem) and row.price_cents is not None
+        ]
+        asked = self._selection
+        off = sum(is_ten_times_off(price, asked.price_from, asked.price_to) for price in prices)
+        if len(prices) >= 5 and 2 * off > len(prices):
+            raise Fatal(
+                f"{self._source.name}: {off} of {len(prices)} prices of {asked} are ten times or more off the range "
+                f"asked (one is {prices[0]} cents); the supplier's unit may have changed, so nothing of it is stored"
+            )

@@ -1,0 +1,119 @@
+"""Raw answers into ``raw_diamonds``: once per stone, the newest answer wins, nothing is truncated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, DataError
+from psycopg.types.json import Json
+
+from diamond_opus.db.queries import load_queries
+from diamond_opus.domain.ids import diamond_id
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import RawItem, Unreadable
+
+QUERIES = load_queries("diamond_opus.ingest")
+
+_COLUMNS = ("text", "uuid", "text", "json", "text", "timestamptz")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A stone as received, and when its page was asked for (database time)."""
+
+    item: RawItem
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """``unchanged`` were only marked as seen; ``refused`` are what the database cannot hold."""
+
+    unchanged: int
+    refused: Sequence[Unreadable]
+
+
+async def store_stones(
+    conn: AsyncConnection[Any], feed: str, run_id: UUID, asked: Selection, stones: Sequence[Fetched]
+) -> Stored:
+    """Upsert stones in the caller's transaction; each id may stand in ``stones`` once.
+
+    What PostgreSQL refuses to hold is found by halving and handed back, so that one bad payload costs itself only.
+    """
+    if not stones:
+        return Stored(0, ())
+    try:
+        async with conn.transaction():
+            return Stored(await _upsert(conn, feed, run_id, asked, stones), ())
+    except DataError as error:
+        if len(stones) == 1:
+            item = stones[0].item
+            reason = f"the database refuses the payload: {error.diag.message_primary or error}"
+            return Stored(0, (Unreadable(reason, "$", item.payload),))
+    half = len(stones) // 2
+    first = await store_stones(conn, feed, run_id, asked, stones[:half])
+    second = await store_stones(conn, feed, run_id, asked, stones[half:])
+    return Stored(first.unchanged + second.unchanged, (*first.refused, *second.refused))
+
+
+async def _upsert(
+    conn: AsyncConnection[Any], feed: str, run_id: UUID, asked: Selection, stones: Sequence[Fetched]
+) -> int:
+    await conn.execute(QUERIES["create_incoming"])
+    async with conn.cursor() as cursor:
+        async with cursor.copy(QUERIES["copy_incoming"]) as copy:
+            copy.set_types(_COLUMNS)
+            for stone in stones:
+                item = stone.item
+                await copy.write_row(
+                    (
+                        item.supplier_stone_id,
+                        diamond_id(feed, item.supplier_stone_id),
+                        item.offer_id,
+                        Json(item.payload, dumps=_as_received),
+                        item.payload_hash,
+                        stone.fetched_at,
+                    )
+                )
+        await cursor.execute(
+            QUERIES["store_incoming"],
+            {
+                "feed": feed,
+                "run_id": run_id,
+                "lab_grown": asked.lab_grown,
+                "price_from": asked.price_from,
+                "price_to": asked.price_to,
+            },
+        )
+        row = await cursor.fetchone()
+        await cursor.execute("DROP TABLE incoming")
+    return int(row[0]) if row else 0
+
+
+def _as_received(payload: bytes) -> bytes:
+    return payload
+
+
+async def store_unreadable(
+    conn: AsyncConnection[Any], feed: str, run_id: UUID, rows: Sequence[tuple[str, Unreadable]]
+) -> None:
+    """Quarantine items without a usable identity under made-up ids (run, partition, position)."""
+    if not rows:
+        return
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            QUERIES["store_unreadable"],
+            [
+                {
+                    "feed": feed,
+                    "supplier_stone_id": made_up_id,
+                    "run_id": run_id,
+                    "reason": row.reason,
+                    "json_path": row.json_path,
+                    "payload": Json(row.payload.decode("utf-8", "backslashreplace")),
+                }
+                for made_up_id, row in rows
+            ],
+        )

@@ -1,0 +1,286 @@
+"""A worker: wakes up on a message, leases the partition it names, reads it, and reports how that ended."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.pool import run_in_transaction
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import StoneSource
+from diamond_opus.ingest.partition import PartitionReader
+from diamond_opus.ingest.read_range import Batch, ReadingSettings
+from diamond_opus.ingest.store import store_stones, store_unreadable
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.queue.messages import Consolidate, WorkDone, WorkItem
+from diamond_opus.queue.protocol import Queue, Received
+from diamond_opus.runs import store as runs
+from diamond_opus.runs.model import (
+    ClaimedPartition,
+    DuePartition,
+    LeaseLost,
+    PartitionState,
+    Progress,
+    RunState,
+)
+from diamond_opus.wakeups import send, wake_partitions, work_item
+
+log = get_logger("ingest")
+
+#: A quiet time so long that it leaves only partitions for which no wake-up was ever sent.
+_NEVER_WOKEN_SECONDS = 30 * 24 * 3600
+_OWN_WAKES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSettings:
+    """Lease and retries of a partition: first back-off doubled each time, up to the longest."""
+
+    lease_seconds: float = 120
+    max_attempts: int = 5
+    first_backoff_seconds: float = 2
+    longest_backoff_seconds: float = 300
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+
+    def backoff_seconds(self, failures: int) -> float:
+        """Before the attempt after ``failures`` failed ones, counted from 1."""
+        return min(self.longest_backoff_seconds, self.first_backoff_seconds * 2.0 ** (failures - 1))
+
+
+class Worker:
+    """Handles ``work-items``. One worker may handle several at once; each holds at most two connections."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: UUID,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        sources: Mapping[str, StoneSource],
+        work_done: Queue,
+        consolidate: Queue,
+        work_items: Queue,
+        alerts: Alerts,
+        clock: Clock,
+        settings: AttemptSettings,
+    ) -> None:
+        self._worker_id = worker_id
+        self._pool = pool
+        self._sources = sources
+        self._work_done = work_done
+        self._consolidate = consolidate
+        self._work_items = work_items
+        self._alerts = alerts
+        self._clock = clock
+        self._settings = settings
+
+    async def handle(self, message: Received) -> None:
+        """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend."""
+        item = WorkItem.from_received(message)
+        source = self._sources.get(item.feed)
+        if source is None:
+            raise Fatal(
+                f"ingest: this worker knows no feed {item.feed!r} (it has {', '.join(self._sources)})"
+            )
+        async with self._pool.connection() as conn:
+            claimed = await runs.claim_partition(
+                conn,
+                item.run_id,
+                item.partition_id,
+                worker_id=self._worker_id,
+                lease_seconds=self._settings.lease_seconds,
+                payload=message.body,
+            )
+        if claimed is None:
+            log.info("partition_not_due", run_id=item.run_id, partition_id=item.partition_id)
+            return
+        log.info(
+            "partition_started", run_id=item.run_id, partition_id=item.partition_id, attempt=claimed.attempt
+        )
+        if claimed.failures >= self._settings.max_attempts:
+            await self._end_failed(
+                claimed, "its workers stopped renewing their leases, again and again", final=True
+            )
+            return
+        try:
+            await self._read(source, claimed)
+        except LeaseLost as error:
+            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(error))
+        except asyncio.CancelledError:
+            await self._give_back(claimed)
+            raise
+        except Fatal as error:
+            await self._end_failed(claimed, str(error), final=True)
+        except (Retryable, OperationalError) as error:
+            await self._end_failed(
+                claimed, str(error), final=False, wait=getattr(error, "retry_after_seconds", None)
+            )
+        except DiamondError as error:
+            await self._end_failed(claimed, str(error), final=False)
+        else:
+            await self._end(claimed, PartitionState.COMPLETED)
+
+    async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
+        """Read with the lease renewed beside it; losing the lease ends the reading."""
+
+        async def commit(selection: Selection, batch: Batch, progress: Progress) -> None:
+            await self._commit(claimed, selection, batch, progress)
+
+        reader = PartitionReader(source, claimed, self._settings.reading, clock=self._clock, commit=commit)
+        reading = asyncio.create_task(reader.read())
+        renewing = asyncio.create_task(self._renew(claimed))
+        try:
+            await asyncio.wait((reading, renewing), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+            else:
+                renewing.result()
+        finally:
+            for task in (reading, renewing):
+                task.cancel()
+                with suppress(asyncio.CancelledError, DiamondError, OperationalError):
+                    await task
+
+    async def _renew(self, claimed: ClaimedPartition) -> None:
+        """Keep the lease alive while pages are slow; ends only by raising."""
+        while True:
+            await self._clock.sleep(self._settings.lease_seconds / 4)
+            try:
+                async with self._pool.connection() as conn:
+                    await runs.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
+            except OperationalError as error:
+                # The lease outlasts three missed renewals; a commit finds out if it did not.
+                log.warning("lease_not_renewed", partition_id=claimed.partition_id, reason=str(error))
+
+    async def _commit(
+        self, claimed: ClaimedPartition, asked: Selection, batch: Batch, progress: Progress
+    ) -> None:
+        """Raw rows, cursor, lease: one transaction, and the fence first, so that a stranger's lease writes nothing."""
+
+        async def work(conn: AsyncConnection[Any]) -> None:
+            await runs.advance_partition(conn, claimed, progress, lease_seconds=self._settings.lease_seconds)
+            stored = await store_stones(conn, claimed.feed, claimed.run_id, asked, batch.stones)
+            refused = [
+                (f"{claimed.run_id}:{claimed.partition_id}:refused:{number}", row)
+                for number, row in enumerate(stored.refused)
+            ]
+            await store_unreadable(conn, claimed.feed, claimed.run_id, [*batch.unreadable, *refused])
+            if stored.unchanged or refused:
+                await runs.advance_partition(
+                    conn,
+                    claimed,
+                    Progress(cursor=progress.cursor, unchanged=stored.unchanged, unreadable=len(refused)),
+                    lease_seconds=self._settings.lease_seconds,
+                )
+
+        await run_in_transaction(self._pool, work)
+
+    async def _end_failed(
+        self, claimed: ClaimedPartition, error: str, *, final: bool, wait: float | None = None
+    ) -> None:
+        failures = claimed.failures + 1
+        if final or failures >= self._settings.max_attempts:
+            await self._end(claimed, PartitionState.FAILED, error=error)
+            return
+        delay = max(wait or 0, self._settings.backoff_seconds(failures))
+        await self._end(
+            claimed, PartitionState.PENDING, error=error, counts_as_failure=True, delay_seconds=delay
+        )
+        log.warning("partition_postponed", partition_id=claimed.partition_id, seconds=delay, reason=error)
+        await self._wake_again(claimed, delay_seconds=delay)
+
+    async def _give_back(self, claimed: ClaimedPartition) -> None:
+        """The process is stopping: the next worker goes on at the cursor, at once."""
+        with suppress(LeaseLost):
+            await self._end(claimed, PartitionState.PENDING, error=None)
+            await self._wake_again(claimed)
+
+    async def _wake_again(self, claimed: ClaimedPartition, *, delay_seconds: float = 0) -> None:
+        """Numbered by attempt from far above: the sweeper numbers its own wakes of a partition from 1."""
+        again = DuePartition(
+            run_id=claimed.run_id,
+            partition_id=claimed.partition_id,
+            feed=claimed.feed,
+            trace_id=claimed.trace_id,
+            lab_grown=claimed.lab_grown,
+            price_from=claimed.price_from,
+            price_to=claimed.price_to,
+            expected_records=0,
+            updated_from=claimed.updated_from,
+            updated_to=claimed.updated_to,
+            wakes=_OWN_WAKES + claimed.attempt,
+        )
+        await send(self._work_items, [work_item(again)], delay_seconds=delay_seconds)
+
+    async def _end(
+        self,
+        claimed: ClaimedPartition,
+        state: PartitionState,
+        *,
+        error: str | None = None,
+        counts_as_failure: bool = False,
+        delay_seconds: float = 0,
+    ) -> None:
+        async def work(conn: AsyncConnection[Any]) -> RunState:
+            return await runs.leave_partition(
+                conn,
+                claimed,
+                state=state,
+                error=error,
+                counts_as_failure=counts_as_failure,
+                delay_seconds=delay_seconds,
+            )
+
+        try:
+            run_state = await run_in_transaction(self._pool, work)
+        except LeaseLost as lost:
+            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            return
+        log.info("partition_ended", partition_id=claimed.partition_id, state=state, run_state=run_state)
+        if state is not PartitionState.PENDING:
+            await self._report(claimed, state, error, run_state)
+
+    async def _wake_catch_up(self, claimed: ClaimedPartition) -> None:
+        """What nobody was woken for yet has just become due: the catch-up, after the last range."""
+        async with self._pool.connection() as conn:
+            due = await runs.take_due_partitions(conn, quiet_seconds=_NEVER_WOKEN_SECONDS, feed=claimed.feed)
+        await wake_partitions(self._work_items, due)
+
+    async def _report(
+        self, claimed: ClaimedPartition, state: PartitionState, error: str | None, run_state: RunState
+    ) -> None:
+        """Wake whoever comes next; the database already knows, so a lost message costs only time."""
+        done = WorkDone(
+            run_id=claimed.run_id,
+            trace_id=claimed.trace_id,
+            feed=claimed.feed,
+            worker_id=str(self._worker_id),
+            partition_id=claimed.partition_id,
+            records_processed=0,
+            status="success" if state is PartitionState.COMPLETED else "failed",
+            error=error,
+        )
+        await send(self._work_done, [done.to_message(attempt=claimed.attempt)])
+        if run_state is RunState.INGESTING:
+            await self._wake_catch_up(claimed)
+        if run_state is RunState.INGESTED:
+            wake = Consolidate(run_id=claimed.run_id, trace_id=claimed.trace_id, feed=claimed.feed)
+            await send(self._consolidate, [wake.to_message(wakes=0)])
+        if run_state is RunState.FAILED:
+            await self._alerts.raise_alert(
+                Alert(
+                    severity=Severity.ERROR,
+                    event="consolidation_skipped",
+                    title=f"Run {claimed.run_id} failed while reading {claimed.feed}",
+                    text=f"{claimed.partition_id}: {error}. The watermark stays. "
+                    f"Try again: diamond retry {claimed.run_id}",
+                    run_id=str(claimed.run_id),
+                )
+            )

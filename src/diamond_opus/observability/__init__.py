@@ -1,0 +1,1 @@
+"""Observability: what the system says about itself, without secrets and within bounds."""

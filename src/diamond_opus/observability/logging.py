@@ -1,0 +1,197 @@
+"""How every process logs: fixed events with fields, a line each, to stderr, libraries' lines included."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from operator import itemgetter
+from typing import Any, TextIO, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.observability.redact import clean_field, clean_text
+from diamond_opus.observability.trace import current_trace
+
+LINE_LIMIT_BYTES = 16 * 1024
+
+_LEVELS: Mapping[str, int] = {
+    "TRACE": logging.DEBUG,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "CRITICAL": logging.CRITICAL,
+}
+# In a line that is too long: what its identity may take of it, and what the names of the lost fields may.
+_IDENTITY_LIMIT_BYTES = 200
+_OMITTED_ROOM_BYTES = 1024
+#: What a line keeps whatever else it loses, in the order in which it is written.
+_FIRST = (
+    "timestamp",
+    "level",
+    "event",
+    "service",
+    "worker_id",
+    "run_id",
+    "partition_id",
+    "trace_id",
+    "logger",
+)
+#: Set up with handlers of their own by default; their lines take the one chain instead.
+_WITH_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access", "py.warnings")
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module: ``log = get_logger(__name__)``, then ``log.info("page_stored", stones=50)``.
+
+    Before ``configure_logging`` ran (in a program that only imports this package) lines go to standard
+    logging as that program set it up.
+    """
+    return structlog.stdlib.get_logger(name)
+
+
+def bind(**fields: object) -> AbstractContextManager[None]:
+    """Add fields (``run_id``, ``partition_id``, ...) to every line of the block and of tasks it starts."""
+    return cast("AbstractContextManager[None]", structlog.contextvars.bound_contextvars(**fields))
+
+
+def parse_level(text: str) -> int:
+    """``LOG_LEVEL`` as a standard level. Raises ConfigurationError for an unknown one.
+
+    >>> parse_level("warn") == parse_level("WARNING")
+    True
+    """
+    level = _LEVELS.get(text.strip().upper())
+    if level is None:
+        raise ConfigurationError(f"LOG_LEVEL is {text!r}; use one of {', '.join(_LEVELS).lower()}")
+    return level
+
+
+def configure_logging(
+    *,
+    service: str,
+    level: str = "INFO",
+    worker_id: str | None = None,
+    as_json: bool | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of the process to ``stream`` (stderr), as JSON or readable; call it at the start.
+
+    ``as_json`` None means: readable when the stream is a terminal. ``level`` is the value of ``LOG_LEVEL``.
+    A server with a logging set-up of its own has to be told to leave it (uvicorn: ``log_config=None``).
+    """
+    out = stream if stream is not None else sys.stderr
+    readable = out.isatty() if as_json is None else not as_json
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(_formatter(_Identity(service, worker_id), readable=readable, colors=out.isatty()))
+    root = logging.getLogger()
+    for present in list(root.handlers):
+        root.removeHandler(present)
+    root.addHandler(handler)
+    root.setLevel(parse_level(level))
+    logging.captureWarnings(capture=True)
+    for name in _WITH_OWN_HANDLERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+class _Identity:
+    """Adds who speaks: service, process and, in a worker, its id."""
+
+    def __init__(self, service: str, worker_id: str | None) -> None:
+        self._fields = {"service": service, "worker_id": worker_id, "pid": os.getpid()}
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        for key, value in self._fields.items():
+            if value is not None:
+                event.setdefault(key, value)
+        return event
+
+
+def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    trace = current_trace()
+    if trace is not None:
+        event.setdefault("trace_id", trace.trace_id)
+    return event
+
+
+def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask and bound every field; runs last, so that tracebacks and foreign messages pass it too."""
+    for key in ("exception", "stack"):
+        if isinstance(event.get(key), str):
+            event[key] = clean_text(event[key], keep_end=True)
+    return {key: clean_field(key, value) for key, value in event.items()}
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """One line of at most 16 KB; of what does not fit the smallest fields are kept and the others named."""
+    ordered: dict[str, Any] = {key: event[key] for key in _FIRST if key in event} | dict(event)
+    line = orjson.dumps(ordered)
+    return (line if len(line) <= LINE_LIMIT_BYTES else orjson.dumps(_shortened(ordered))).decode()
+
+
+def _shortened(event: dict[str, Any]) -> dict[str, Any]:
+    """``event`` in 16 KB of JSON: its identity, its smallest fields, and the names of some omitted ones."""
+    kept = {
+        key: clean_field(key, value, limit_bytes=_IDENTITY_LIMIT_BYTES) if key != "event" else value
+        for key, value in event.items()
+        if key in _FIRST
+    }
+    room = LINE_LIMIT_BYTES - len(orjson.dumps(kept)) - _OMITTED_ROOM_BYTES
+    omitted: list[str] = []
+    others = ((key, len(orjson.dumps({key: value}))) for key, value in event.items() if key not in _FIRST)
+    for key, size in sorted(others, key=itemgetter(1)):
+        if size > room:
+            omitted.append(clean_text(key, limit_bytes=60))
+        else:
+            kept[key] = event[key]
+            room -= size
+    return kept | {"omitted": omitted[:5], "omitted_fields": len(omitted)}
+
+
+def _drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """uvicorn sends each of its messages a second time, with terminal colours."""
+    event.pop("color_message", None)
+    return event
+
+
+def _formatter(identity: _Identity, *, readable: bool, colors: bool) -> logging.Formatter:
+    console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    render: list[Any] = [_clean, console] if readable else [identity, _clean, _render_json]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_color_message, *_SHARED],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *render,
+        ],
+    )
+
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    _add_trace_id,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+# At import, so that a logger made at the top of a module takes this chain; standard logging stays untouched.
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_SHARED,
+        structlog.processors.StackInfoRenderer(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)

@@ -1,0 +1,1 @@
+"""Partitioning: pure functions that cut an inventory into balanced price ranges by real counts."""

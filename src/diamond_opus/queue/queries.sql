@@ -1,0 +1,80 @@
+-- Settlements are fenced here and not by pgmq.delete or pgmq.set_vt, which know only the message's number and would
+-- let a late worker touch a message that another one has. read_ct grows with every lease; vt is where the lease ends;
+-- last_read_at is empty once a lease was given back, so that vt can then be the end of a delay.
+
+-- name: send_messages
+-- The array's order becomes the order of delivery.
+SELECT pgmq.send_batch(
+    %(queue)s,
+    %(bodies)s::jsonb[],
+    %(headers)s::jsonb[],
+    clock_timestamp() + %(delay)s::interval
+)
+
+-- name: lease_messages
+SELECT msg_id, read_ct, message, headers
+FROM pgmq.read(%(queue)s, %(lease_seconds)s::integer, %(batch_size)s::integer)
+ORDER BY msg_id
+
+-- name: complete_message
+DELETE FROM {queue}
+WHERE msg_id = %(msg_id)s
+  AND read_ct = %(read_ct)s
+  AND last_read_at IS NOT NULL
+  AND vt > clock_timestamp()
+RETURNING msg_id
+
+-- name: abandon_message
+UPDATE {queue}
+SET vt = clock_timestamp() + %(delay)s::interval,
+    last_read_at = NULL
+WHERE msg_id = %(msg_id)s
+  AND read_ct = %(read_ct)s
+  AND last_read_at IS NOT NULL
+  AND vt > clock_timestamp()
+RETURNING msg_id
+
+-- name: renew_message
+UPDATE {queue}
+SET vt = clock_timestamp() + %(lease)s::interval
+WHERE msg_id = %(msg_id)s
+  AND read_ct = %(read_ct)s
+  AND last_read_at IS NOT NULL
+  AND vt > clock_timestamp()
+RETURNING msg_id
+
+-- name: dead_letter_message
+-- Out of the one queue and into the other in one statement: never lost, never in both.
+WITH gone AS (
+    DELETE FROM {queue}
+    WHERE msg_id = %(msg_id)s
+      AND read_ct = %(read_ct)s
+      AND last_read_at IS NOT NULL
+      AND vt > clock_timestamp()
+    RETURNING message, headers
+)
+SELECT pgmq.send(%(dead_queue)s, message, coalesce(headers, jsonb_build_object()) || %(why)s::jsonb, 0)
+FROM gone
+
+-- name: list_dead_letters
+SELECT msg_id, message, headers
+FROM {dead_queue}
+ORDER BY msg_id
+LIMIT %(batch_size)s
+
+-- name: replay_dead_letter
+WITH gone AS (
+    DELETE FROM {dead_queue}
+    WHERE msg_id = %(msg_id)s
+    RETURNING message, headers
+)
+SELECT pgmq.send(%(queue)s, message, headers - 'deadLetter', 0)
+FROM gone
+
+-- name: measure_queue
+SELECT
+    live.queue_visible_length AS visible,
+    live.queue_length - live.queue_visible_length AS hidden,
+    coalesce(live.oldest_msg_age_sec, 0) AS oldest_age_seconds,
+    dead.queue_length AS dead
+FROM pgmq.metrics(%(queue)s) AS live, pgmq.metrics(%(dead_queue)s) AS dead

@@ -1,0 +1,1 @@
+"""Schedule: plan runs, wake what is due, and start runs by the clock."""

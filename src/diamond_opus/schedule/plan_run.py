@@ -1,0 +1,213 @@
+"""Plans a run: its type, its window, its partitions by real counts; stores it whole and wakes the workers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import StoneSource
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.trace import new_trace_id
+from diamond_opus.partitioning.density import DensityMap, reconcile
+from diamond_opus.partitioning.plan import plan_partitions
+from diamond_opus.partitioning.scan import DensityScan
+from diamond_opus.partitioning.settings import HeatmapSettings
+from diamond_opus.queue.protocol import Queue
+from diamond_opus.runs import store as runs
+from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
+from diamond_opus.wakeups import wake_partitions, wake_runs
+from diamond_opus.watermark.protocol import WatermarkStore
+
+log = get_logger("schedule")
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+#: How many counts are asked at once while planning; the request budget decides how fast they go out.
+_CONCURRENT_COUNTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningSettings:
+    """``safety_minutes`` is how far an incremental run reads back behind the watermark."""
+
+    safety_minutes: int = 15
+    heatmap: HeatmapSettings = field(default_factory=HeatmapSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A density map and what it cost."""
+
+    density: DensityMap
+    api_calls: int
+
+
+#: Told how many counts are done and how many are wanted, for a progress bar.
+OnCount = Callable[[int, int], None]
+
+
+async def plan_run(
+    *,
+    pool: Pool,
+    source: StoneSource,
+    watermarks: WatermarkStore,
+    work_items: Queue,
+    consolidate: Queue,
+    alerts: Alerts,
+    run_type: RunType | None,
+    settings: PlanningSettings,
+    on_count: OnCount | None = None,
+) -> UUID:
+    """Returns the new run's id. Raises RunRefused while the feed has an active run, and what the source raises.
+
+    Nothing is stored before the plan is whole: a planner that dies leaves no half-planned run behind. The window's
+    end is the database's time before the first count, so whatever changes while we plan is in the next window.
+    """
+    feed = source.name
+    async with pool.connection() as conn:
+        active = await runs.find_active_run(conn, feed)
+        if active is not None:
+            raise RunRefused(
+                f"run: feed {feed} already has an active run, {active.run_id} ({active.state}); "
+                f"wait for it, or cancel it with: diamond cancel {active.run_id}"
+            )
+        updated_to = await runs.database_time(conn)
+    watermark = await watermarks.read(feed)
+    before = watermark.last_updated_at if watermark else None
+    chosen = run_type or (RunType.INCREMENTAL if before else RunType.FULL)
+    updated_from = None
+    if chosen is RunType.INCREMENTAL and before is not None:
+        updated_from = before - timedelta(minutes=settings.safety_minutes)
+    elif chosen is RunType.INCREMENTAL:
+        log.warning("no_watermark", feed=feed, consequence="this incremental run reads everything")
+    scans = await scan_density(pool, source, chosen, updated_from, settings.heatmap, on_count=on_count)
+    plan = _plan(feed, chosen, scans, settings.heatmap, before, updated_from, updated_to)
+    async with pool.connection() as conn, conn.transaction():
+        run_id = await runs.create_run(conn, plan)
+        if updated_from is None:
+            for scan in scans:
+                await _store_scan(conn, feed, run_id, scan, updated_to)
+    log.info(
+        "run_planned",
+        run_id=run_id,
+        run_type=chosen,
+        partitions=len(plan.partitions),
+        stones=plan.expected_records,
+    )
+    if not plan.expected_records:
+        await _warn_of_empty(alerts, plan, run_id)
+    async with pool.connection() as conn:
+        due = await runs.take_due_partitions(conn, quiet_seconds=0, feed=feed, limit=10_000)
+        due_runs = await runs.take_due_runs(conn, quiet_seconds=0, feed=feed)
+    await wake_partitions(work_items, due)
+    await wake_runs(consolidate, due_runs)
+    return run_id
+
+
+async def scan_density(
+    pool: Pool,
+    source: StoneSource,
+    run_type: RunType,
+    updated_from: datetime | None,
+    settings: HeatmapSettings,
+    *,
+    on_count: OnCount | None = None,
+) -> Sequence[Scan]:
+    """Both types' density by real counts; an incremental run counts its totals and borrows the last scan's shape."""
+    if updated_from is not None:
+        return await _borrow_density(pool, source, updated_from)
+    settings = settings if run_type is RunType.FULL else settings.for_incremental()
+    scan = DensityScan(settings)
+    done = 0
+    while wanted := scan.wanted():
+        asks = wanted[:_CONCURRENT_COUNTS]
+        counts = await asyncio.gather(*(source.count(selection) for selection in asks))
+        scan.answer(dict(zip(asks, counts, strict=True)))
+        done += len(asks)
+        if on_count:
+            on_count(done, done + len(scan.wanted()))
+    maps = scan.maps()
+    for density in maps:
+        log.info("density_reconciled", feed=source.name, result=str(reconcile(density)))
+    return [Scan(density, scan.calls(lab_grown=density.lab_grown)) for density in maps]
+
+
+async def _borrow_density(pool: Pool, source: StoneSource, updated_from: datetime) -> Sequence[Scan]:
+    scans = []
+    for lab_grown in (False, True):
+        whole = DensityMap.whole(lab_grown, 0)
+        total = await source.count(Selection(lab_grown, updated_from=updated_from))
+        async with pool.connection() as conn:
+            cells = await runs.latest_density_scan(conn, source.name, lab_grown=lab_grown)
+        known = whole if cells is None else DensityMap.from_json({**whole.to_json(), "cells": cells})
+        scans.append(Scan(known.rescaled(total), 1))
+    return scans
+
+
+def _plan(
+    feed: str,
+    run_type: RunType,
+    scans: Sequence[Scan],
+    settings: HeatmapSettings,
+    watermark_before: datetime | None,
+    updated_from: datetime | None,
+    updated_to: datetime,
+) -> RunPlan:
+    maps = [scan.density for scan in scans]
+    expected = sum(density.total for density in maps)
+    limits = settings if run_type is RunType.FULL else settings.for_incremental()
+    partitions = [
+        PartitionPlan(p.partition_id, p.lab_grown, p.price_from, p.price_to, p.expected_records)
+        for p in plan_partitions(maps, limits)
+    ]
+    if run_type is RunType.FULL:
+        partitions += [
+            PartitionPlan("catch-up-natural", False, 0, None, 0, is_catch_up=True),
+            PartitionPlan("catch-up-lab-grown", True, 0, None, 0, is_catch_up=True),
+        ]
+    return RunPlan(
+        feed=feed,
+        run_type=run_type,
+        updated_from=updated_from,
+        updated_to=updated_to,
+        watermark_before=watermark_before,
+        trace_id=new_trace_id(),
+        expected_records=expected,
+        partitions=tuple(partitions) if expected else (),
+    )
+
+
+async def _store_scan(
+    conn: AsyncConnection[Any], feed: str, run_id: UUID, scan: Scan, scanned_at: datetime
+) -> None:
+    await runs.store_density_scan(
+        conn,
+        feed=feed,
+        run_id=run_id,
+        scan=scan.density.to_json(),
+        api_calls=scan.api_calls,
+        scanned_at=scanned_at,
+    )
+
+
+async def _warn_of_empty(alerts: Alerts, plan: RunPlan, run_id: UUID) -> None:
+    if plan.run_type is RunType.INCREMENTAL and plan.updated_from is not None:
+        log.info("nothing_changed", run_id=run_id, since=plan.updated_from)
+        return
+    await alerts.raise_alert(
+        Alert(
+            severity=Severity.WARNING,
+            event="empty_inventory",
+            title=f"{plan.feed} shows no stone at all",
+            text="The run completes with 0 work items and removes nothing beyond the guard. "
+            "Look at the supplier's account and at NIVODA_FILTER.",
+            run_id=str(run_id),
+        )
+    )

@@ -1,0 +1,76 @@
+"""Sends wake-ups for everything that is due: the reason why a lost message costs time and nothing else."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import DiamondError
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.queue.protocol import Queue
+from diamond_opus.runs import store as runs
+from diamond_opus.wakeups import wake_partitions, wake_runs
+
+log = get_logger("schedule")
+
+DUTY = "sweep"
+
+
+class Sweeper:
+    """Sweeps every ``seconds``; of all processes that do, one at a time holds the duty.
+
+    ``alone`` leaves the duty out, for a process whose queues nobody else reads; ``feed`` narrows it to one feed.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        work_items: Queue,
+        consolidate: Queue,
+        holder: UUID,
+        clock: Clock,
+        seconds: float,
+        feed: str | None = None,
+        alone: bool = False,
+    ) -> None:
+        self._pool = pool
+        self._work_items = work_items
+        self._consolidate = consolidate
+        self._holder = holder
+        self._clock = clock
+        self._seconds = seconds
+        self._feed = feed
+        self._alone = alone
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; a sweep that fails is logged and the next one does its work."""
+        while not stop.is_set():
+            try:
+                await self.sweep()
+            except (DiamondError, psycopg.Error, OSError) as error:
+                log.warning("sweep_failed", reason=str(error))
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait((waiting,), timeout=self._seconds)
+            waiting.cancel()
+
+    async def sweep(self, *, limit: int = 100) -> int:
+        """Wake what is due now; returns how many messages were sent."""
+        async with self._pool.connection() as conn:
+            if not self._alone and not await runs.take_duty(
+                conn, DUTY, holder=self._holder, lease_seconds=2 * self._seconds
+            ):
+                return 0
+            partitions = await runs.take_due_partitions(
+                conn, quiet_seconds=self._seconds, feed=self._feed, limit=limit
+            )
+            due_runs = await runs.take_due_runs(conn, quiet_seconds=self._seconds, feed=self._feed)
+        await wake_partitions(self._work_items, partitions)
+        await wake_runs(self._consolidate, due_runs)
+        if partitions or due_runs:
+            log.info("woken", partitions=len(partitions), runs=len(due_runs))
+        return len(partitions) + len(due_runs)

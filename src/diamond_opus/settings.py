@@ -1,0 +1,177 @@
+"""Every setting, read once from the environment and ``.env.local``; a wrong one stops the start with one line."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from croniter import croniter
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from diamond_opus.domain.errors import ConfigurationError
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """One frozen object. Field names are the variables' names in lower case; SPEC's names are kept.
+
+    ``.env.example`` lists them all; a test compares it with this class.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env.local", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # Where the database is: a URL, or its five parts, or nothing for the embedded server.
+    database_url: SecretStr | None = None
+    database_host: str | None = None
+    database_port: Annotated[int, Field(gt=0, lt=65536)] = 5432
+    database_name: str = "postgres"
+    database_username: str = "postgres"
+    database_password: SecretStr | None = None
+    pg_pool_max: Positive = 2
+    pg_idle_timeout_ms: Positive = 30_000
+    pg_conn_timeout_ms: Positive = 10_000
+    diamond_home: Path = Path(".diamond")
+    diamond_postgres_bin: Path | None = None
+    diamond_postgres_port: Annotated[int, Field(gt=0, lt=65536)] | None = None
+
+    # The supplier. Without an endpoint the simulator of `diamond simulator` is asked.
+    nivoda_endpoint: str | None = None
+    nivoda_username: str | None = None
+    nivoda_password: SecretStr | None = None
+    nivoda_filter: str | None = None
+    nivoda_request_timeout_ms: Positive = 45_000
+    nivoda_max_requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    nivoda_token_lifetime_seconds: Seconds = 6 * 3600
+    nivoda_request_tries: Positive = 5
+    simulator_port: Annotated[int, Field(gt=0, lt=65536)] = 4010
+
+    # Planning.
+    run_type: Literal["full", "incremental"] | None = None
+    scheduler_cron: str = "0 2 * * *"
+    full_run_cron: str = "0 3 * * 0"
+    incremental_safety_minutes: Annotated[int, Field(ge=0)] = 15
+    heatmap_max_workers: Annotated[int, Field(ge=4, le=1000)] = 30
+    heatmap_min_records_per_worker: Positive = 1_000
+    heatmap_dense_zone_threshold: Positive = 20_000
+    heatmap_dense_zone_step: Positive = 100
+    heatmap_max_price: Positive = 250_000
+    records_per_worker: Positive = 5_000
+
+    # Reading.
+    worker_concurrency: Positive = 4
+    worker_max_offset: Annotated[int, Field(ge=200)] = 1_000
+    worker_page_overlap: Annotated[int, Field(ge=1, le=40)] = 5
+    worker_max_attempts: Positive = 5
+    worker_lease_seconds: Seconds = 120
+    retry_first_backoff_seconds: Seconds = 2
+    retry_longest_backoff_seconds: Seconds = 300
+    sweep_seconds: Seconds = 30
+
+    # Consolidating.
+    consolidator_batch_size: Positive = 2_000
+    consolidator_concurrency: Positive = 2
+    removal_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+    # Serving.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, lt=65536)] = 3000
+    api_statement_timeout_ms: Positive = 5_000
+    hmac_secrets: SecretStr | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # Observing.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "text"] = "auto"
+
+    # Named by SPEC, used by the Azure transports that this release does not have.
+    azure_service_bus_connection_string: SecretStr | None = None
+    azure_storage_connection_string: SecretStr | None = None
+
+    @field_validator("scheduler_cron", "full_run_cron")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        if not croniter.is_valid(value):
+            raise ValueError('must be five cron fields in UTC, such as "0 2 * * *"')
+        return value
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("nivoda_endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an address such as https://integrations.nivoda.net/api/diamonds")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if self.nivoda_endpoint is not None:
+            for name in ("nivoda_username", "nivoda_password"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name.upper()} is missing: NIVODA_ENDPOINT needs an account")
+        if self.azure_service_bus_connection_string or self.azure_storage_connection_string:
+            raise ValueError(
+                "AZURE_SERVICE_BUS_CONNECTION_STRING and AZURE_STORAGE_CONNECTION_STRING are not supported by this "
+                "release; unset them, queues and watermark are kept in PostgreSQL"
+            )
+        return self
+
+    @property
+    def server_url(self) -> str | None:
+        """The connection string of a server that is not ours to start, None for the embedded one."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.database_host is None:
+            return None
+        password = (
+            f":{quote(self.database_password.get_secret_value(), safe='')}" if self.database_password else ""
+        )
+        return (
+            f"postgresql://{quote(self.database_username, safe='')}{password}"
+            f"@{self.database_host}:{self.database_port}/{quote(self.database_name, safe='')}"
+        )
+
+    @property
+    def supplier_is_simulator(self) -> bool:
+        return self.nivoda_endpoint is None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment. Raises ConfigurationError with one line that names the variable, value and remedy.
+
+    ``overrides`` are what the command line says; None means it says nothing.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+_SECRETS = ("url", "password", "secret", "connection_string")
+
+
+def _explain(problem: Any) -> str:
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return str(reason)
+    name = str(problem["loc"][0])
+    shown = "" if any(word in name for word in _SECRETS) else f" ({problem['input']!r})"
+    return f"{name.upper()}{shown}: {reason}"

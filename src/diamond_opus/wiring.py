@@ -1,0 +1,278 @@
+"""Which concrete part stands behind each protocol: the only module that names feeds, queues and stores."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from diamond_opus.alerts.log import LogAlerts
+from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.consolidate.consolidator import ConsolidationSettings, Consolidator
+from diamond_opus.db.embedded import EmbeddedPostgres
+from diamond_opus.db.migrate import migrate
+from diamond_opus.db.pool import Pool, connect, open_pool
+from diamond_opus.domain.clock import Clock, SystemClock
+from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.feeds.budget import PostgresBudget, RequestBudget, UnlimitedBudget, account_key
+from diamond_opus.feeds.nivoda import NivodaAccount, NivodaClient, NivodaMapper, validate_filter
+from diamond_opus.feeds.protocol import StoneMapper, StoneSource
+from diamond_opus.ingest.read_range import ReadingSettings
+from diamond_opus.ingest.worker import AttemptSettings, Worker
+from diamond_opus.partitioning.settings import HeatmapSettings
+from diamond_opus.queue.consumer import consume
+from diamond_opus.queue.limits import LIMITS
+from diamond_opus.queue.memory import MemoryQueue
+from diamond_opus.queue.pgmq_schema import PGMQ_STEP
+from diamond_opus.queue.postgres import PostgresQueue
+from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Queue
+from diamond_opus.schedule.plan_run import PlanningSettings
+from diamond_opus.schedule.sweep import Sweeper
+from diamond_opus.settings import Settings
+from diamond_opus.watermark.postgres import PostgresWatermarkStore
+from diamond_opus.watermark.protocol import WatermarkStore
+
+#: The feed of this release; a second one is registered in `_open_source` and `MAPPERS`.
+NIVODA = "nivoda"
+FEEDS = (NIVODA,)
+
+#: Steps that complete the schema after our own migrations.
+MIGRATION_STEPS = (PGMQ_STEP,)
+
+SIMULATOR_ACCOUNT = ("demo@example.com", "demo")
+
+
+def mappers() -> Mapping[str, StoneMapper]:
+    return {NIVODA: NivodaMapper()}
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """The connection string of the configured server, or of the embedded one, which is started if need be.
+
+    An embedded server that this process started is stopped at the end; one that ran already is left running.
+    """
+    if settings.server_url is not None:
+        yield settings.server_url
+        return
+    server = await asyncio.to_thread(start_embedded, settings)
+    try:
+        yield server.url
+    finally:
+        if server.started_here:
+            await asyncio.to_thread(server.stop)
+
+
+def start_embedded(settings: Settings) -> EmbeddedPostgres:
+    """Start the embedded server, or attach to the one that runs in DIAMOND_HOME; blocks for some seconds."""
+    return EmbeddedPostgres.start(
+        settings.diamond_home,
+        port=settings.diamond_postgres_port,
+        bin_folder=settings.diamond_postgres_bin,
+    )
+
+
+async def migrate_database(url: str) -> None:
+    """Bring the schema up to date; several processes may do it at once."""
+    conn = await connect(url, application_name="diamond migrate")
+    async with conn:
+        await migrate(conn, steps=MIGRATION_STEPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts of one process that plans, reads or consolidates."""
+
+    settings: Settings
+    pool: Pool
+    sources: Mapping[str, StoneSource]
+    mappers: Mapping[str, StoneMapper]
+    queues: Mapping[str, Queue]
+    watermarks: WatermarkStore
+    alerts: Alerts
+    clock: Clock
+    process_id: UUID
+
+    def worker(self) -> Worker:
+        return Worker(
+            worker_id=self.process_id,
+            pool=self.pool,
+            sources=self.sources,
+            work_items=self.queues[WORK_ITEMS],
+            work_done=self.queues[WORK_DONE],
+            consolidate=self.queues[CONSOLIDATE],
+            alerts=self.alerts,
+            clock=self.clock,
+            settings=attempt_settings(self.settings),
+        )
+
+    def consolidator(self) -> Consolidator:
+        return Consolidator(
+            pool=self.pool,
+            mappers=self.mappers,
+            sources=self.sources,
+            watermarks=self.watermarks,
+            alerts=self.alerts,
+            clock=self.clock,
+            settings=ConsolidationSettings(
+                batch_size=self.settings.consolidator_batch_size,
+                concurrency=self.settings.consolidator_concurrency,
+                lease_seconds=self.settings.worker_lease_seconds,
+                guard_share=self.settings.removal_guard_share,
+                max_attempts=self.settings.worker_max_attempts,
+                first_backoff_seconds=self.settings.retry_first_backoff_seconds,
+            ),
+        )
+
+    def sweeper(
+        self, *, feed: str | None = None, alone: bool = False, seconds: float | None = None
+    ) -> Sweeper:
+        return Sweeper(
+            pool=self.pool,
+            work_items=self.queues[WORK_ITEMS],
+            consolidate=self.queues[CONSOLIDATE],
+            holder=self.process_id,
+            clock=self.clock,
+            seconds=seconds or self.settings.sweep_seconds,
+            feed=feed,
+            alone=alone,
+        )
+
+    async def consume_work(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
+        await consume(
+            self.queues[WORK_ITEMS],
+            self.worker().handle,
+            stop=stop,
+            concurrency=self.settings.worker_concurrency,
+            until_idle=until_idle,
+        )
+
+    async def consume_consolidation(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
+        """Both queues that may make a run ready, side by side."""
+        consolidator = self.consolidator()
+        await asyncio.gather(
+            consume(
+                self.queues[CONSOLIDATE], consolidator.handle_consolidate, stop=stop, until_idle=until_idle
+            ),
+            consume(self.queues[WORK_DONE], consolidator.handle_work_done, stop=stop, until_idle=until_idle),
+        )
+
+
+@asynccontextmanager
+async def open_pipeline(
+    settings: Settings,
+    url: str,
+    *,
+    service: str,
+    own_queues: bool = False,
+    needs_source: bool = True,
+    least_connections: int = 1,
+    unlimited: bool | None = None,
+) -> AsyncIterator[Pipeline]:
+    """Wire a process. ``own_queues`` keeps the wake-ups in its memory, for one that does everything itself.
+
+    ``unlimited`` lifts the request budget; by default only the simulator is exempt, and only while
+    NIVODA_MAX_REQUESTS_PER_SECOND is not set.
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            open_pool(
+                url,
+                application_name=f"diamond {service}",
+                max_size=max(settings.pg_pool_max, least_connections),
+                idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
+                connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
+            )
+        )
+        sources: dict[str, StoneSource] = {}
+        if needs_source:
+            budget = _budget(settings, pool, clock, unlimited=unlimited)
+            sources[NIVODA] = await stack.enter_async_context(_open_source(settings, budget, clock))
+        yield Pipeline(
+            settings=settings,
+            pool=pool,
+            sources=sources,
+            mappers=mappers(),
+            queues={name: _queue(name, pool, own=own_queues) for name in QUEUES},
+            watermarks=PostgresWatermarkStore(pool),
+            alerts=LogAlerts(),
+            clock=clock,
+            process_id=uuid4(),
+        )
+
+
+def _queue(name: str, pool: Pool, *, own: bool) -> Queue:
+    return MemoryQueue(name, LIMITS[name]) if own else PostgresQueue(pool, name, LIMITS[name])
+
+
+def supplier_account(settings: Settings) -> NivodaAccount:
+    """Who asks whom: the configured supplier, or the simulator on this machine."""
+    if settings.nivoda_endpoint is None:
+        endpoint = f"http://127.0.0.1:{settings.simulator_port}/api/diamonds"
+        username, password = SIMULATOR_ACCOUNT
+        username = settings.nivoda_username or username
+        if settings.nivoda_password is not None:
+            password = settings.nivoda_password.get_secret_value()
+    else:
+        if settings.nivoda_username is None or settings.nivoda_password is None:
+            raise ConfigurationError("NIVODA_USERNAME and NIVODA_PASSWORD are missing")
+        endpoint, username = settings.nivoda_endpoint, settings.nivoda_username
+        password = settings.nivoda_password.get_secret_value()
+    return NivodaAccount(
+        endpoint,
+        username,
+        password,
+        request_timeout_seconds=settings.nivoda_request_timeout_ms / 1000,
+        token_lifetime_seconds=settings.nivoda_token_lifetime_seconds,
+        tries=settings.nivoda_request_tries,
+        first_backoff_seconds=settings.retry_first_backoff_seconds,
+        max_backoff_seconds=settings.retry_longest_backoff_seconds,
+    )
+
+
+def _open_source(settings: Settings, budget: RequestBudget, clock: Clock) -> NivodaClient:
+    base_filter = validate_filter(settings.nivoda_filter) if settings.nivoda_filter else None
+    return NivodaClient(supplier_account(settings), budget=budget, clock=clock, base_filter=base_filter)
+
+
+def _budget(settings: Settings, pool: Pool, clock: Clock, *, unlimited: bool | None) -> RequestBudget:
+    asked_for = settings.nivoda_max_requests_per_second
+    if unlimited is None:
+        unlimited = settings.supplier_is_simulator
+    if unlimited and asked_for is None:
+        return UnlimitedBudget()
+    account = supplier_account(settings)
+    fastest = asked_for or 25.0
+    return PostgresBudget(
+        pool,
+        account_key(account.endpoint, account.username),
+        clock,
+        max_per_second=fastest,
+        start_per_second=min(2.0, fastest),
+    )
+
+
+def attempt_settings(settings: Settings) -> AttemptSettings:
+    return AttemptSettings(
+        lease_seconds=settings.worker_lease_seconds,
+        max_attempts=settings.worker_max_attempts,
+        first_backoff_seconds=settings.retry_first_backoff_seconds,
+        longest_backoff_seconds=settings.retry_longest_backoff_seconds,
+        reading=ReadingSettings(overlap=settings.worker_page_overlap, max_offset=settings.worker_max_offset),
+    )
+
+
+def planning_settings(settings: Settings) -> PlanningSettings:
+    return PlanningSettings(
+        safety_minutes=settings.incremental_safety_minutes,
+        heatmap=HeatmapSettings(
+            dense_zone_threshold=settings.heatmap_dense_zone_threshold,
+            dense_zone_step=settings.heatmap_dense_zone_step,
+            max_price=settings.heatmap_max_price,
+            # One place is kept for each type's catch-up.
+            max_workers=settings.heatmap_max_workers - 1,
+            min_records_per_worker=settings.heatmap_min_records_per_worker,
+            records_per_worker=settings.records_per_worker,
+        ),
+    )
