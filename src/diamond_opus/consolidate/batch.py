@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import scalar_row
+from psycopg.types.numeric import Int8BinaryLoader
+from psycopg.types.string import ByteaBinaryLoader
 
-from diamond_opus.consolidate.rows import COLUMNS, CONTENT, WIRE_TYPES, Source, rows
+from diamond_opus.consolidate.rows import COLUMNS, CONTENT, Sources, as_copy, encode_rows
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.stone import Stone
@@ -19,22 +21,22 @@ from diamond_opus.pricing.matching import PricedColumns, UnpriceableStone
 
 QUERIES = load_queries("diamond_opus.consolidate")
 
-_CLAIM_TYPES = ("text", "text", "bytea", "bool", "int4", "int4", "bytea", "text", "int8", "bool")
-
-_NAMES = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS)
+_NAMES = sql.SQL(", ").join(sql.Identifier(name) for name in COLUMNS)
 _MERGE = sql.SQL(QUERIES["merge_staging"]).format(
     columns=_NAMES,
     current=sql.SQL(", ").join(sql.Identifier("d", name) for name in CONTENT),
-    staged=sql.SQL(", ").join(sql.Identifier("s", column.name) for column in COLUMNS),
+    staged=sql.SQL(", ").join(sql.Identifier("s", name) for name in COLUMNS),
+    staged_content=sql.SQL(", ").join(sql.Identifier("s", name) for name in CONTENT),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A pending raw row under lock, and whether its diamond exists already."""
+class Claimed(NamedTuple):
+    """A pending raw row under lock, what its diamond takes from it unchanged, and whether that exists already."""
 
     raw: RawStone
-    source: Source
+    id: bytes
+    raw_hash: str
+    last_seen_at: int
     is_known: bool
 
 
@@ -89,30 +91,16 @@ async def consolidate_batch(
 async def _claim(
     conn: AsyncConnection[Any], feed: str, *, after: str, limit: int, only: Sequence[str] | None
 ) -> list[Claimed]:
-    statement = sql.SQL(QUERIES["claim_batch"]).format(
-        feed=sql.Literal(feed),
-        after=sql.Literal(after),
-        keys=sql.Literal(None if only is None else list(only)),
-        limit=sql.Literal(limit),
-    )
-    claimed = []
-    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(_CLAIM_TYPES)
-        async for (
-            stone_id,
-            offer_id,
-            payload,
-            lab,
-            low,
-            high,
-            diamond,
-            payload_hash,
-            seen,
-            known,
-        ) in copy.rows():
-            raw = RawStone(stone_id, offer_id, payload, lab, low, high)
-            claimed.append(Claimed(raw, Source(diamond, payload_hash, seen), known))
-    return claimed
+    """Payload, id and time come as the bytes and the number they are on the wire: nothing here looks into them."""
+    async with conn.cursor(binary=True) as cursor:
+        cursor.adapters.register_loader("json", ByteaBinaryLoader)
+        cursor.adapters.register_loader("uuid", ByteaBinaryLoader)
+        cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        await cursor.execute(
+            QUERIES["claim_batch"],
+            {"feed": feed, "after": after, "limit": limit, "only": None if only is None else list(only)},
+        )
+        return [Claimed(RawStone(*row[:6]), *row[6:]) for row in await cursor.fetchall()]
 
 
 def _map(claimed: Sequence[Claimed], mapper: StoneMapper) -> Mapped:
@@ -158,11 +146,13 @@ async def _write(conn: AsyncConnection[Any], feed: str, mapped: Mapped, priced: 
     A stone is new when its diamond was missing at the claim, and nobody else can make it: its raw row is locked.
     """
     stones = [stone for stone, _ in mapped.accepted]
-    sources = [row.source for _, row in mapped.accepted]
-    new: list[tuple[Any, ...]] = []
-    known: list[tuple[Any, ...]] = []
-    for values, (_, row) in zip(rows(feed, stones, sources, priced), mapped.accepted, strict=True):
-        (known if row.is_known else new).append(values)
+    raws = [raw for _, raw in mapped.accepted]
+    sources = Sources(
+        [raw.id for raw in raws], [raw.raw_hash for raw in raws], [raw.last_seen_at for raw in raws]
+    )
+    rows = encode_rows(feed, stones, sources, priced)
+    new = [row for row, raw in zip(rows, raws, strict=True) if not raw.is_known]
+    known = [row for row, raw in zip(rows, raws, strict=True) if raw.is_known]
     if new:
         await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), new)
     if known:
@@ -173,13 +163,9 @@ async def _write(conn: AsyncConnection[Any], feed: str, mapped: Mapped, priced: 
         await conn.execute("DROP TABLE staging")
 
 
-async def _copy(
-    conn: AsyncConnection[Any], statement: sql.Composed, table: Sequence[tuple[Any, ...]]
-) -> None:
+async def _copy(conn: AsyncConnection[Any], statement: sql.Composed, rows: Sequence[bytes]) -> None:
     async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(WIRE_TYPES)
-        for values in table:
-            await copy.write_row(values)
+        await copy.write(as_copy(rows))
 
 
 async def _record(

@@ -15,7 +15,6 @@ from psycopg_pool import AsyncConnectionPool
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
 from diamond_opus.consolidate.removal import remove_missing
-from diamond_opus.db.errors import is_transient
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal
@@ -42,6 +41,11 @@ class ConsolidationSettings:
     guard_share: float = 0.2
     max_attempts: int = 5
     first_backoff_seconds: float = 2
+
+
+#: Classes of errors that a stone's own values can cause: data, constraints, limits of size, a trigger's refusal.
+#: Any other (a full disk, a missing column, a time-out) says nothing about a stone and must not quarantine one.
+_CAUSED_BY_VALUES = ("22", "23", "54", "P0")
 
 
 class _RunOver(DiamondError):
@@ -74,7 +78,11 @@ class Consolidator:
         """A partition ended somewhere: if its run is ready, take it."""
         done = WorkDone.from_received(message)
         async with self._pool.connection() as conn:
-            run = await runs.get_run(conn, done.run_id)
+            try:
+                run = await runs.get_run(conn, done.run_id)
+            except RunRefused as refusal:
+                log.info("work_done_of_no_run", run_id=done.run_id, reason=str(refusal))
+                return
         if run.state is RunState.INGESTED:
             await self.consolidate(run.run_id)
 
@@ -121,13 +129,13 @@ class Consolidator:
                 return
 
     async def _batch(self, run: Run, after: str) -> BatchOutcome:
-        """One batch; what the database refuses is tried three times, then halved, then quarantined alone."""
+        """One batch; values that the database refuses are tried three times, then halved, then quarantined alone."""
         limit = self._settings.batch_size
         for attempt in range(3):
             try:
                 return await self._transact(run, after=after, limit=limit)
             except psycopg.Error as error:
-                if is_transient(error):
+                if not _is_caused_by_values(error):
                     raise
                 log.warning(
                     "batch_refused", run_id=run.run_id, after=after, attempt=attempt + 1, reason=str(error)
@@ -141,7 +149,7 @@ class Consolidator:
         try:
             return await self._transact(run, after="", limit=len(ids), only=ids)
         except psycopg.Error as error:
-            if is_transient(error):
+            if not _is_caused_by_values(error):
                 raise
             reason = f"the database refuses the stone: {error.diag.message_primary or error}"
         if len(ids) <= 1:
@@ -220,3 +228,7 @@ class Consolidator:
                     run_id=str(run.run_id),
                 )
             )
+
+
+def _is_caused_by_values(error: psycopg.Error) -> bool:
+    return error.sqlstate is not None and error.sqlstate.startswith(_CAUSED_BY_VALUES)

@@ -1,31 +1,28 @@
 -- name: claim_batch
 -- The claim, the mark and the read are one statement: the row lock is the claim, and a rollback undoes the mark, so
 -- a crash leaves the rows pending and a payload written meanwhile can never be marked done unread. Rows that another
--- consolidator holds are skipped. {after} lets a pass walk the keys once instead of rescanning what it finished.
-COPY (
-    WITH picked AS (
-        SELECT feed, supplier_stone_id
-        FROM raw_diamonds
-        WHERE feed = {feed}
-          AND NOT consolidated
-          AND supplier_stone_id > {after}
-          AND ({keys}::text[] IS NULL OR supplier_stone_id = ANY ({keys}))
-        ORDER BY supplier_stone_id
-        LIMIT {limit}
-        FOR UPDATE SKIP LOCKED
-    )
-    UPDATE raw_diamonds AS r
-    SET consolidated = TRUE,
-        consolidated_at = now()
-    FROM picked AS p
-    LEFT JOIN diamonds AS d ON d.feed = p.feed AND d.supplier_stone_id = p.supplier_stone_id
-    WHERE r.feed = {feed}
-      AND r.feed = p.feed
-      AND r.supplier_stone_id = p.supplier_stone_id
-    RETURNING
-        r.supplier_stone_id, r.offer_id, r.payload, r.asked_lab_grown, r.asked_price_from, r.asked_price_to,
-        r.id, r.payload_hash, r.last_seen_at, d.id IS NOT NULL
-) TO STDOUT (FORMAT BINARY);
+-- consolidator holds are skipped. %(after)s lets a pass walk the keys once instead of rescanning what it finished.
+WITH picked AS (
+    SELECT feed, supplier_stone_id
+    FROM raw_diamonds
+    WHERE feed = %(feed)s
+      AND NOT consolidated
+      AND supplier_stone_id > %(after)s
+      AND (%(only)s::text[] IS NULL OR supplier_stone_id = ANY (%(only)s))
+    ORDER BY supplier_stone_id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE raw_diamonds AS r
+SET consolidated = TRUE,
+    consolidated_at = now()
+FROM picked AS p
+LEFT JOIN diamonds AS d ON d.feed = p.feed AND d.supplier_stone_id = p.supplier_stone_id
+WHERE r.feed = %(feed)s
+  AND r.supplier_stone_id = p.supplier_stone_id
+RETURNING
+    r.supplier_stone_id, r.offer_id, r.payload, r.asked_lab_grown, r.asked_price_from, r.asked_price_to,
+    r.id, r.payload_hash, r.last_seen_at, d.id IS NOT NULL;
 
 -- name: run_state
 SELECT state
@@ -58,7 +55,7 @@ SET ({columns}) = ({staged}),
     updated_at = now()
 FROM staging AS s
 WHERE d.id = s.id
-  AND (d.status <> 'active' OR ({current}) IS DISTINCT FROM ({staged}));
+  AND (d.status <> 'active' OR ({current}) IS DISTINCT FROM ({staged_content}));
 
 -- name: reject
 -- The stone stays in quarantine until its payload changes or it is replayed; if it was on sale it is no longer.

@@ -1,149 +1,188 @@
-"""The rows of ``diamonds`` that consolidation writes: which columns, from where, in which wire format."""
+"""The rows of ``diamonds`` that consolidation writes: which columns, from where, as PostgreSQL's binary COPY.
+
+A hot path. Columns are encoded one after another, because most hold few different values whose encoding is met
+again (a dict look-up in C), and prices are encoded as whole columns: 3 microseconds for a row of 49 columns, where
+the driver's own row-wise encoding takes 20.
+"""
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from diamond_opus.domain.stone import Stone
 from diamond_opus.pricing.matching import NO_RATING, PricedColumns
 
+Encoded = Iterable[bytes]
+Encoder = Callable[[Any], Encoded]
+
+_NULL = b"\xff\xff\xff\xff"
+_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER = b"\xff\xff"
+_pack_length = struct.Struct("!i").pack
+
+#: Values remembered per column; it is emptied when a column turns out to hold more.
+_MOST_REMEMBERED = 50_000
+
+
+class _Memo(dict[Any, bytes]):
+    """Finished fields (length and bytes) of values met before; None is NULL."""
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        super().__init__()
+        self._encode = encode
+        self[None] = _NULL
+
+    def __missing__(self, value: Any) -> bytes:
+        if len(self) > _MOST_REMEMBERED:
+            self.clear()
+            self[None] = _NULL
+        data = self._encode(value)
+        field = self[value] = _pack_length(len(data)) + data
+        return field
+
+
+def _remembered(encode: Callable[[Any], bytes]) -> Encoder:
+    memo = _Memo(encode)
+    return lambda values: map(memo.__getitem__, values)
+
+
+def _texts(values: Sequence[str | None]) -> Encoded:
+    """Texts of which nearly every one is new."""
+    return [_NULL if v is None else _pack_length(len(data := v.encode())) + data for v in values]
+
+
+def _uuids(values: Sequence[bytes]) -> Encoded:
+    return [b"\x00\x00\x00\x10" + v for v in values]
+
+
+def _documents(values: Sequence[bytes | None]) -> Encoded:
+    """JSONB from finished JSON: a version byte goes first."""
+    return [_NULL if v is None else _pack_length(len(v) + 1) + b"\x01" + v for v in values]
+
 
 def _numeric(scale: int) -> Callable[[int], bytes]:
-    """PostgreSQL's binary NUMERIC of a whole number of 10**-scale; scale 2, 3 or 4."""
-    factor = 10 ** (4 - scale)
+    """NUMERIC from a whole number of 10**-scale, for scales of 2 to 4 and up to 99,999,999 whole units."""
+    shift = 10 ** (4 - scale)
 
     def encode(value: int) -> bytes:
-        sign, value = (0x4000, -value) if value < 0 else (0, value)
         whole, fraction = divmod(value, 10**scale)
-        digits: list[int] = []
-        while whole:
-            whole, digit = divmod(whole, 10_000)
-            digits.append(digit)
-        weight = len(digits) - 1
-        digits.reverse()
-        digits.append(fraction * factor)
-        return struct.pack(f"!hhHh{len(digits)}h", len(digits), weight, sign, scale, *digits)
+        return struct.pack("!8h", 3, 1, 0, scale, whole // 10_000, whole % 10_000, fraction * shift, 0)[:14]
 
     return encode
 
 
-class _Memo(dict[int, bytes]):
-    """Encoded values met before: carats, percentages and prices repeat. Emptied when it has grown large."""
-
-    def __init__(self, encode: Callable[[int], bytes], limit: int = 100_000) -> None:
-        super().__init__()
-        self._encode = encode
-        self._limit = limit
-
-    def __missing__(self, value: int) -> bytes:
-        if len(self) >= self._limit:
-            self.clear()
-        encoded = self[value] = self._encode(value)
-        return encoded
+_MONEY = np.dtype(
+    [("length", ">i4"), ("digits", ">i2"), ("weight", ">i2"), ("sign", ">i2"), ("scale", ">i2")]
+    + [(f"digit{at}", ">i2") for at in range(4)]
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column, the wire type of what we hand to COPY, and how our value becomes that."""
+def _money(cents: Sequence[int] | NDArray[np.int64]) -> Encoded:
+    """NUMERIC(12,2) from a column of cents; leading zero digits are the server's to strip."""
+    dollars, rest = np.divmod(np.asarray(cents, dtype=np.int64), 100)
+    fields = np.zeros(len(dollars), _MONEY)
+    fields["length"], fields["digits"], fields["weight"], fields["scale"] = 16, 4, 2, 2
+    fields["digit0"] = dollars // 100_000_000
+    fields["digit1"] = dollars // 10_000 % 10_000
+    fields["digit2"] = dollars % 10_000
+    fields["digit3"] = rest * 100
+    data, size = fields.tobytes(), _MONEY.itemsize
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
-    name: str
-    wire: str
-    encode: Callable[[Any], Any] | None = None
 
+_text = _remembered(str.encode)
+_bool = _remembered(lambda value: b"\x01" if value else b"\x00")
+_int2 = _remembered(struct.Struct("!h").pack)
+_int4 = _remembered(struct.Struct("!i").pack)
+_hundredths = _remembered(_numeric(2))
 
-def _jsonb(document: bytes) -> bytes:
-    return b"\x01" + document
-
-
-_HUNDREDTHS = _Memo(_numeric(2)).__getitem__
-_THOUSANDTHS = _Memo(_numeric(3)).__getitem__
-_TEN_THOUSANDTHS = _Memo(_numeric(4)).__getitem__
-
-#: Stone fields that are not simply text of the same name.
-_SPECIAL = {
-    "carats_hundredths": Column("carats", "bytea", _HUNDREDTHS),
-    "feed_price_cents": Column("feed_price", "bytea", _HUNDREDTHS),
-    "lab_grown": Column("lab_grown", "bool"),
-    "treated": Column("treated", "bool"),
-    "measurements": Column("measurements", "bytea", _jsonb),
-    "attributes": Column("attributes", "bytea", _jsonb),
-    "color_rank": Column("color_rank", "int2"),
-    "clarity_rank": Column("clarity_rank", "int2"),
-    **{
-        name: Column(name, "bytea", _HUNDREDTHS)
-        for name in ("length_mm", "width_mm", "depth_mm", "table_percent", "depth_percent")
-    },
-    "ratio": Column("ratio", "bytea", _THOUSANDTHS),
-    "eye_clean": Column("eye_clean", "bool"),
-    "delivery_days_min": Column("delivery_days_min", "int4"),
-    "delivery_days_max": Column("delivery_days_max", "int4"),
-    "returnable": Column("returnable", "bool"),
+#: Stone fields that are not text of few values under the same name.
+_SPECIAL: dict[str, tuple[str, Encoder]] = {
+    "supplier_stone_id": ("supplier_stone_id", _texts),
+    "offer_id": ("offer_id", _texts),
+    "carats_hundredths": ("carats", _hundredths),
+    "lab_grown": ("lab_grown", _bool),
+    "treated": ("treated", _bool),
+    "feed_price_cents": ("feed_price", _money),
+    "hold_id": ("hold_id", _texts),
+    "image_url": ("image_url", _texts),
+    "video_url": ("video_url", _texts),
+    "certificate_number": ("certificate_number", _texts),
+    "certificate_pdf_url": ("certificate_pdf_url", _texts),
+    "measurements": ("measurements", _documents),
+    "attributes": ("attributes", _documents),
+    "color_rank": ("color_rank", _int2),
+    "clarity_rank": ("clarity_rank", _int2),
+    "length_mm": ("length_mm", _hundredths),
+    "width_mm": ("width_mm", _hundredths),
+    "depth_mm": ("depth_mm", _hundredths),
+    "table_percent": ("table_percent", _hundredths),
+    "depth_percent": ("depth_percent", _hundredths),
+    "ratio": ("ratio", _remembered(_numeric(3))),
+    "eye_clean": ("eye_clean", _bool),
+    "delivery_days_min": ("delivery_days_min", _int4),
+    "delivery_days_max": ("delivery_days_max", _int4),
+    "returnable": ("returnable", _bool),
 }
 
-_STONE = [_SPECIAL.get(name, Column(name, "text")) for name in Stone.__struct_fields__]
-_OURS = [
-    Column("id", "bytea"),
-    Column("feed", "text"),
-    Column("price_per_carat", "bytea"),
-    Column("price_model_price", "bytea"),
-    Column("markup_ratio", "bytea"),
-    Column("rating", "int4"),
-    Column("rule_id", "bytea"),
-    Column("raw_hash", "text"),
-    Column("last_seen_at", "int8"),
+_STONE = [_SPECIAL.get(name, (name, _text)) for name in Stone.__struct_fields__]
+_OURS: list[tuple[str, Encoder]] = [
+    ("id", _uuids),
+    ("feed", _text),
+    ("price_per_carat", _money),
+    ("price_model_price", _money),
+    ("markup_ratio", _remembered(_numeric(4))),
+    ("rating", _int4),
+    ("rule_id", _remembered(lambda rule: UUID(str(rule)).bytes)),
+    ("raw_hash", _texts),
+    ("last_seen_at", _remembered(struct.Struct("!q").pack)),
 ]
+_ENCODERS = [encode for _, encode in (*_STONE, *_OURS)]
+_ROW_START = struct.pack("!h", len(_ENCODERS))
 
 #: Every column that consolidation writes, in the order of the rows.
-COLUMNS: Sequence[Column] = (*_STONE, *_OURS)
+COLUMNS: Sequence[str] = tuple(name for name, _ in (*_STONE, *_OURS))
 #: What tells one content from another: all but when the stone was last seen.
-CONTENT: Sequence[str] = tuple(column.name for column in COLUMNS if column.name != "last_seen_at")
-WIRE_TYPES = [column.wire for column in COLUMNS]
-
-_ENCODED = [(at, column.encode) for at, column in enumerate(_STONE) if column.encode]
+CONTENT: Sequence[str] = tuple(name for name in COLUMNS if name != "last_seen_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What a row takes from the raw table unchanged, in PostgreSQL's binary form."""
+class Sources:
+    """What rows take from the raw table, by column: 16 bytes of id, hash, and microseconds since 2000-01-01."""
 
-    id: bytes
-    raw_hash: str
-    last_seen_at: int
+    ids: Sequence[bytes]
+    raw_hashes: Sequence[str]
+    last_seen_at: Sequence[int]
 
 
-def rows(
-    feed: str, stones: Sequence[Stone], sources: Sequence[Source], priced: PricedColumns
-) -> Iterator[tuple[Any, ...]]:
-    """Finished rows for COPY: 5 microseconds each, of which the half is the driver's."""
-    rule_ids = [None if rule is None else UUID(str(rule)).bytes for rule in priced.rule_ids]
-    for stone, source, per_carat, price, ratio, rating, rule in zip(
-        stones,
-        sources,
-        priced.price_per_carat_cents.tolist(),
-        priced.price_model_price_cents.tolist(),
+def encode_rows(feed: str, stones: Sequence[Stone], sources: Sources, priced: PricedColumns) -> list[bytes]:
+    """One finished COPY row for each stone; put them between ``start`` and ``end``."""
+    if not stones:
+        return []
+    ratings = [None if rating == NO_RATING else rating for rating in priced.rating.tolist()]
+    columns: list[Any] = [
+        *zip(*map(msgspec.structs.astuple, stones), strict=True),
+        sources.ids,
+        [feed] * len(stones),
+        priced.price_per_carat_cents,
+        priced.price_model_price_cents,
         priced.markup_ratio_e4.tolist(),
-        priced.rating.tolist(),
-        priced.rule_index.tolist(),
-        strict=True,
-    ):
-        values = list(msgspec.structs.astuple(stone))
-        for at, encode in _ENCODED:
-            value = values[at]
-            if value is not None:
-                values[at] = encode(value)
-        values += (
-            source.id,
-            feed,
-            _HUNDREDTHS(per_carat),
-            _HUNDREDTHS(price),
-            _TEN_THOUSANDTHS(ratio),
-            None if rating == NO_RATING else rating,
-            rule_ids[rule],
-            source.raw_hash,
-            source.last_seen_at,
-        )
-        yield tuple(values)
+        ratings,
+        priced.matched_rule_ids().tolist(),
+        sources.raw_hashes,
+        sources.last_seen_at,
+    ]
+    fields = [encode(column) for encode, column in zip(_ENCODERS, columns, strict=True)]
+    starts = [_ROW_START] * len(stones)
+    return list(map(b"".join, zip(starts, *fields, strict=True)))
+
+
+def as_copy(rows: Iterable[bytes]) -> bytes:
+    """The whole input of a ``COPY … FROM STDIN (FORMAT BINARY)``."""
+    return b"".join((_SIGNATURE, *rows, _TRAILER))

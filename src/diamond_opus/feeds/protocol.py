@@ -6,7 +6,7 @@ A feed has two halves, because two processes need one each: a *source* talks to 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.selection import Selection
@@ -88,8 +88,7 @@ class StoneSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RawStone:
+class RawStone(NamedTuple):
     """A stored raw row as the mapper needs it: the payload and what was asked when it came.
 
     The asked price range is in whole dollars; None as its end means open.

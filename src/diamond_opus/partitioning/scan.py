@@ -108,12 +108,20 @@ class DensityScan:
         return ranges
 
     def _refine(self) -> None:
-        """Cut the cells in which a cut between partitions has to lie, as far as the counts allow."""
+        """Cut the cells in which a cut between partitions has to lie, as far as the counts allow.
+
+        A round takes the biggest and those at least half as big, lest smaller ones spend the counts first.
+        """
+        biggest = 0.0
         for load, lab_grown, cell in self._crowded():
             ranges = self._cut(load, cell)
-            if ranges and len(ranges) <= self._calls_left():
-                del self._cells[lab_grown][cell.price_from]
-                self._ask(lab_grown, ranges)
+            if not ranges or len(ranges) > self._calls_left():
+                continue
+            biggest = biggest or load
+            if 2 * load < biggest:
+                break
+            del self._cells[lab_grown][cell.price_from]
+            self._ask(lab_grown, ranges)
 
     def _crowded(self) -> list[tuple[float, bool, DensityCell]]:
         """Cells to be cut, with the number of partitions that each would fill; the biggest first."""

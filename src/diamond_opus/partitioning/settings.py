@@ -15,8 +15,8 @@ class HeatmapSettings:
     ``max_workers``, and on average never fewer than ``min_records_per_worker``.
 
     The scan counts until every cut between partitions lies within one part in ``cut_accuracy`` of a partition
-    from its ideal place, or until ``max_calls`` counts are spent. With 8, no partition is more than a quarter
-    bigger than the mean of its type.
+    from its ideal place, or until ``max_calls`` counts are spent. With 8 a partition is at most a quarter
+    bigger than the mean of its type, unless a single dollar holds more.
 
     In the mode "bisect" the first ranges start ``initial_step`` wide and double. In the mode "fixed" the
     dense zone (below ``dense_zone_threshold``) is counted in steps of ``dense_zone_step``, as SPEC describes:

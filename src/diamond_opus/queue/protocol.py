@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message under lease. ``delivery_count`` is the number of earlier deliveries; ``token`` is the transport's own."""
+    """A message under lease; ``delivery_count`` is how often it was delivered before, ``token`` the transport's own."""
 
     id: str
     body: Mapping[str, Any]

@@ -1,0 +1,32 @@
+"""``python -m benchmarks consolidate|refresh|ingest [--rows N] [--json]``."""
+
+import argparse
+import asyncio
+import json
+
+from benchmarks import consolidate, ingest, refresh
+from diamond_opus.observability.logging import configure_logging
+
+BENCHMARKS = {"consolidate": consolidate.measure, "refresh": refresh.measure, "ingest": ingest.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("--rows", type=int, default=100_000, help="stones (default 100,000)")
+    parser.add_argument("--sessions", type=int, default=2, help="database sessions, for us and for the limit")
+    parser.add_argument("--batch-size", type=int, default=None, help="else the default of the settings")
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args()
+    configure_logging(service="benchmark", level="ERROR")
+    figures = asyncio.run(BENCHMARKS[options.name](options.rows, options.sessions, options.batch_size))
+    if options.as_json:
+        print(json.dumps({"benchmark": options.name, **figures}))
+        return
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {value:,.3f}" if isinstance(value, float) else f"{name:<{width}}  {value:,}")
+
+
+if __name__ == "__main__":
+    main()
