@@ -1,0 +1,44 @@
+"""The demo, as a user runs it, judged by a script that shares nothing with the program."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DIAMOND = Path(sys.executable).with_name("diamond")
+RECOMPUTE = Path(__file__).with_name("recompute.py")
+STONES, SEED = 6000, 7
+
+
+def run(command: list[str | Path], env: dict[str, str]) -> str:
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.long  # two processes, a new PostgreSQL and a whole run of 6,000 stones
+def test_every_price_of_a_demo_equals_a_recomputation_from_the_suppliers_truth(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    env = {**os.environ, "DIAMOND_HOME": str(home), "PORT": "0"}
+    printed = run([DIAMOND, "demo", "--once", "--stones", str(STONES), "--seed", str(SEED), "--json"], env)
+    [line] = printed.splitlines()
+    report = json.loads(line)
+    assert report["state"] == "completed"
+    assert report["diamonds"] == report["priced"] == report["raw"] - report["rejected"]
+
+    url = run([DIAMOND, "db", "start"], env).strip()
+    command = [sys.executable, "-m", "diamond_opus.simulator", "--stones", str(STONES), "--seed", str(SEED)]
+    supplier = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert supplier.stdout is not None
+        control = supplier.stdout.readline().strip().replace("/api/diamonds", "/control/")
+        compared = json.loads(run([sys.executable, str(RECOMPUTE), control, url], env))
+    finally:
+        supplier.terminate()
+        supplier.communicate(timeout=10)
+        run([DIAMOND, "db", "stop"], env)
+    assert compared["wrong"] == []
+    assert (compared["raw"], compared["diamonds"]) == (report["raw"], report["diamonds"])
