@@ -4,7 +4,9 @@ import argparse
 import sys
 from dataclasses import replace
 
-from diamond_opus.simulator.server import DEFAULT_HOST, DEFAULT_PORT, SimulatorSettings, run
+import orjson
+
+from diamond_opus.simulator.server import DEFAULT_HOST, DEFAULT_PORT, Fault, SimulatorSettings, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,6 +46,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--answer-delay-seconds", type=float, default=default.answer_delay_seconds)
     add("--churn-per-1000-requests", type=float, default=default.churn_per_1000_requests)
     add("--churn-per-second", type=float, default=default.churn_per_second)
+    add("--max-offset", type=int, default=None, help="refuse deeper pages")
+    add("--refused-login", choices=("null", "error"), default=default.refused_login)
+    add(
+        "--fault",
+        dest="faults",
+        type=lambda text: Fault.from_json(orjson.loads(text)),
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="""may be repeated, for example '{"kind": "http_429", "rate": 0.01}'""",
+    )
     return parser
 
 

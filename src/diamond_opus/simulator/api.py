@@ -10,9 +10,11 @@ from graphql import OperationType
 from diamond_opus.simulator.accounts import Accounts
 from diamond_opus.simulator.execute import FieldError, Stones
 from diamond_opus.simulator.fields import SUPPLIER_IDS
-from diamond_opus.simulator.filters import Filter, Lookup, RefusedFilterError, compile_filter
+from diamond_opus.simulator.filters import Filter, Lookup, compile_filter
 from diamond_opus.simulator.inventory import Inventory
-from diamond_opus.simulator.selections import Selection, Selections
+from diamond_opus.simulator.predicates import RefusedFilterError
+from diamond_opus.simulator.selection import Selection
+from diamond_opus.simulator.selections import Selections
 from diamond_opus.simulator.settings import SimulatorSettings
 from diamond_opus.simulator.trade import Trade
 from diamond_opus.simulator.traffic import Traffic
@@ -160,7 +162,7 @@ class Api:
         withheld.
         """
         start, stop = max(0, offset - 1), offset + limit + 1
-        rows, keys = selection.rows[start:stop], selection.keys[start:stop]
+        rows, keys = selection.window(start, stop)
         if self._settings.unstable_ties and len(rows) > 1:
             rows = rows.copy()
             swaps = np.flatnonzero(

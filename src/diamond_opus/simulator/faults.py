@@ -1,6 +1,4 @@
-"""What can go wrong between client and supplier, and when it does: by rate, by schedule, for so many
-requests.
-"""
+"""What can go wrong between client and supplier, and when it does: by rate, by schedule, for a while."""
 
 import random
 from collections import Counter

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_DNS, uuid5
 import orjson
 
 from diamond_opus.simulator import vocabulary as words
-from diamond_opus.simulator.filters import markup_cents
+from diamond_opus.simulator.predicates import markup_cents
 from diamond_opus.simulator.stones import SIX_DECIMALS, UNKNOWN
 from diamond_opus.simulator.view import View
 

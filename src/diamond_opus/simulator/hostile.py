@@ -1,5 +1,4 @@
-"""Hostile stones: the odd answers a reader must survive, each kind named, with what an honest reader does
-about it.
+"""Hostile stones: the odd answers a reader must survive, and what an honest reader does with each.
 
 The table ``KINDS`` is the whole truth. ``accepted`` means the stone becomes a diamond (an odd single field
 may become null); ``rejected`` means it cannot be one, for the reason given; ``unreadable`` means its item
@@ -26,9 +25,7 @@ FieldPath = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A field that the server cannot serialise: null, or the nearest nullable parent is; ``message`` goes
-    to errors.
-    """
+    """A field the server cannot serialise: it, or its nearest nullable parent, is null and ``message`` is told."""
 
     message: str
 
@@ -48,9 +45,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One way to be hostile. ``wants`` narrows the stones it may befall; ``option`` names the setting it
-    needs.
-    """
+    """One way to be hostile: ``wants`` narrows the stones it may befall, ``option`` is the setting it needs."""
 
     name: str
     verdict: Verdict
@@ -63,9 +58,20 @@ class Kind:
 
 _CERTIFICATE = ("diamond", "certificate")
 _INT_MAX = 2_147_483_647
-_MEASURES = ("length", "width", "depth", "depthPercentage", "table")
 
-_UNICODE = 'Ø 5 \U0001f48e "quoted" back\\slash tab\t line\nfeed \u2028 \u202eabc\u202c e\u0301 \ud55c\uae00 \\u0000 \\ud800 </script> %s {}'
+_UNICODE = (
+    'Ø 5 \U0001f48e "quoted" back\\slash tab\t line\nfeed \u2028 \u202eabc\u202c e\u0301 \ud55c\uae00 '
+    "\\u0000 \\ud800 </script> %s {}"
+)
+_LONG = {"length": "7.200000", "width": "7.100000", "depth": "4.400000"}
+_WORDS = {"length": "7.2mm", "width": "N/A", "depth": "", "depthPercentage": "61,5", "table": "null"}
+_ABSURD = {
+    "length": "99999999999.99",
+    "width": "-7.1",
+    "depth": "1e400",
+    "depthPercentage": "NaN",
+    "table": "Inf",
+}
 
 
 def _certificate(**values: object) -> Overrides:
@@ -84,43 +90,48 @@ def _price(facts: Facts, factor: int) -> Overrides:
     return {("price",): str(min(facts.price_cents * factor, _INT_MAX))}
 
 
-def _measures(value: object) -> Overrides:
-    return _certificate(**dict.fromkeys(_MEASURES, value))
+def _comments(json_text: str) -> Overrides:
+    return {(*_CERTIFICATE, "comments"): json_text}
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("price_zero", "rejected", "a price of 0 (the stone is listed at 0 too)"),
-    Kind("price_null", "unreadable", "price is Int!, so the item is null", lambda _: _non_null(("price",), "DiamondItem")),
-    Kind("price_times_10", "either", "ten times what it is listed at: rejected where the range asked shows it",
+    Kind("price_zero", "rejected", "a price of 0; the stone is listed at 0 too"),
+    Kind("price_null", "unreadable", "price is Int!, so the item is null",
+         lambda _: _non_null(("price",), "DiamondItem")),
+    Kind("price_times_10", "either", "ten times its listing: rejected where the range asked shows it",
          lambda facts: _price(facts, 10), wants="priced"),
-    Kind("price_times_100", "either", "a hundred times what it is listed at: rejected where the range asked shows it",
+    Kind("price_times_100", "either", "a hundred times its listing: rejected where the range asked shows it",
          lambda facts: _price(facts, 100), wants="priced"),
     Kind("carats_zero", "rejected", "carats of 0", lambda _: _certificate(carats=0)),
     Kind("carats_null", "unreadable", "carats is Float!, so the item is null",
          lambda _: _non_null((*_CERTIFICATE, "carats"), "Certificate")),
-    Kind("carats_thousands", "rejected", "1000 carats or more", lambda facts: _certificate(carats=1000 + facts.salt % 4000)),
+    Kind("carats_thousands", "rejected", "1000 carats or more",
+         lambda facts: _certificate(carats=1000 + facts.salt % 4000)),
     Kind("carats_long", "accepted", "carats with a binary tail, rounded to hundredths",
          lambda facts: {(*_CERTIFICATE, "carats"): f"{facts.carats_h / 100:.2f}0000001"}),
     Kind("shape_empty", "rejected", "no shape", lambda _: _certificate(shape="")),
     Kind("shape_blank", "rejected", "no shape but blanks", lambda _: _certificate(shape="  ")),
-    Kind("shape_mixed_case", "accepted", "a known shape in other letters", lambda _: _certificate(shape=" Cushion  b")),
+    Kind("shape_mixed_case", "accepted", "a known shape in other letters",
+         lambda _: _certificate(shape=" Cushion  b")),
     Kind("shape_unheard", "accepted", "a shape nobody listed", lambda _: _certificate(shape="DRAGON SCALE")),
     Kind("availability_odd", "accepted", "one of the rare words of the enum"),
-    Kind("availability_unserialisable", "unreadable", "availability is an enum and not null, so the item is null",
+    Kind("availability_unserialisable", "unreadable", "a non-null enum fails, so the item is null",
          lambda _: _bad_enum(("diamond", "availability"), "ProductAvailability", "On Hold")),
-    Kind("girdle_null_text", "accepted", "girdle is the four letters null", lambda _: _certificate(girdle="null")),
-    Kind("measures_zero", "accepted", 'measurements "0" are unknown', lambda _: _measures("0")),
-    Kind("measures_long", "accepted", "six decimals", lambda _: _certificate(length="7.200000", width="7.100000", depth="4.400000")),
-    Kind("measures_words", "accepted", "unreadable measurements become null",
-         lambda _: _certificate(length="7.2mm", width="N/A", depth="", depthPercentage="61,5", table="null")),
-    Kind("measures_absurd", "accepted", "measurements no column may hold become null",
-         lambda _: _certificate(length="99999999999.99", width="-7.1", depth="1e400", depthPercentage="NaN", table="Infinity")),
+    Kind("girdle_null_text", "accepted", "girdle is the four letters null",
+         lambda _: _certificate(girdle="null")),
+    Kind("measures_zero", "accepted", 'measurements "0" are unknown',
+         lambda _: _certificate(**dict.fromkeys(_WORDS, "0"))),
+    Kind("measures_long", "accepted", "six decimals", lambda _: _certificate(**_LONG)),
+    Kind("measures_words", "accepted", "unreadable measurements become null", lambda _: _certificate(**_WORDS)),
+    Kind("measures_absurd", "accepted", "measurements no column holds become null",
+         lambda _: _certificate(**_ABSURD)),
     Kind("eye_clean_percent", "accepted", 'eyeClean is "100%"', lambda _: {("diamond", "eyeClean"): '"100%"'}),
     Kind("comments_huge", "accepted", "100 KB of comments", weight=0.05,
          overrides=lambda facts: _certificate(comments=f"{facts.salt:020d} inscription; " * 3_000)),
-    Kind("comments_unicode", "accepted", "quotes, backslashes, controls, emoji", lambda _: _certificate(comments=_UNICODE)),
-    Kind("comments_nul", "accepted", "an escaped NUL, which jsonb and text refuse",
-         lambda _: {(*_CERTIFICATE, "comments"): '"before\\u0000after"'}),
+    Kind("comments_unicode", "accepted", "quotes, backslashes, controls, emoji, words that look like escapes",
+         lambda _: _certificate(comments=_UNICODE)),
+    Kind("comments_nul", "accepted", "an escaped NUL, which jsonb and text refuse: comments become null",
+         lambda _: _comments('"before\\u0000after"')),
     Kind("certificate_null", "unreadable", "certificate is not null, so the item is null",
          lambda _: _non_null(_CERTIFICATE, "Diamond")),
     Kind("labgrown_null", "accepted", "labgrown null: the answer to a lab-grown question is lab-grown",
@@ -133,16 +144,16 @@ KINDS: tuple[Kind, ...] = (
     Kind("clarity_null", "accepted", "clarity unknown", lambda _: _certificate(clarity=None)),
     Kind("clarity_unserialisable", "accepted", "clarity null beside an error",
          lambda _: _bad_enum((*_CERTIFICATE, "clarity"), "DiamondClarity", "VS")),
-    Kind("color_unserialisable", "unreadable", "color is an enum and not null, so the item is null",
+    Kind("color_unserialisable", "unreadable", "a non-null enum fails, so the item is null",
          lambda _: _bad_enum((*_CERTIFICATE, "color"), "DiamondColor", "D-E")),
     Kind("number_for_string", "accepted", "measurements as numbers", option="wrong_types",
          overrides=lambda _: _certificate(length=7.12, width=7, depth=4.4)),
     Kind("price_fraction", "rejected", "a fraction of a cent", option="wrong_types",
          overrides=lambda facts: {("price",): f"{facts.price_cents}.5"}),
-    Kind("price_text", "either", "the price as text: a reader may take it or reject it", option="wrong_types",
+    Kind("price_text", "either", "the price as text: a reader may take or reject it", option="wrong_types",
          overrides=lambda facts: {("price",): f'"{facts.price_cents}"'}),
-    Kind("comments_lone_surrogate", "either", "an escape that is no character: many parsers refuse the whole page",
-         option="lone_surrogates", overrides=lambda _: {(*_CERTIFICATE, "comments"): '"before\\ud800after"'}),
+    Kind("comments_lone_surrogate", "either", "an escape that is no character: many parsers refuse the page",
+         option="lone_surrogates", overrides=lambda _: _comments('"before\\ud800after"')),
 )  # fmt: skip
 
 _CODES = {kind.name: code for code, kind in enumerate(KINDS, start=1)}

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server whose answers may also be late, cut short or lost: what a test of a client needs.
 
-Written on asyncio's own protocol because faults need the socket, and because the pages need the speed: 0.05
-ms a request against 0.2 ms through a web framework.
+Written on asyncio's own protocol because faults need the socket, and for speed: 0.06 ms of processor time for a
+request with an answer of 150 KB, against 0.10 ms through aiohttp's bare server (measured side by side).
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """Names that look random and can be read back: ids and certificate numbers cost no memory and no index.
 
-A stone's UUID carries its row number encrypted by the seed; its certificate number is an affine map of the
-row modulo a prime. Whoever holds such a name can find the row by arithmetic, so a million stones need no
-dictionary of them.
+A stone's UUID carries its row number encrypted by the seed; its certificate number is an affine map of the row.
+Whoever holds such a name can find the row by arithmetic, so a million stones need no dictionary of them.
 """
 
 import re
@@ -18,7 +17,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_62 = np.uint64((1 << 62) - 1)
 _VARIANT = np.uint64(0b10 << 62)
 
-#: The prime below 900,000,000 that certificate numbers are counted modulo, and a multiplier prime to it.
+#: Certificate numbers are counted modulo this; the multiplier has no divisor in common with it.
 _MODULUS = 899_999_963
 _MULTIPLIER = 387_420_489
 _INVERSE = pow(_MULTIPLIER, -1, _MODULUS)
@@ -41,10 +40,14 @@ class Identities:
     def __init__(self, seed: int) -> None:
         self._key = mix(np.array([seed % (1 << 63)], dtype=np.uint64))[0]
         self._offset = int(self._key) % _MODULUS
+        self._purposes: dict[int, Words64] = {}
 
     def salts(self, rows: npt.NDArray[np.int64], purpose: int) -> Words64:
         """64 random-looking bits for each row, other ones for each purpose."""
-        return mix(rows.astype(np.uint64) ^ mix(self._key ^ np.array([purpose], dtype=np.uint64)))
+        key = self._purposes.get(purpose)
+        if key is None:
+            key = self._purposes[purpose] = mix(self._key ^ np.array([purpose], dtype=np.uint64))
+        return mix(rows.astype(np.uint64) ^ key)
 
     def stone_ids(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """The UUID (version 4) of each row."""

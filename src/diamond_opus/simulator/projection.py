@@ -73,13 +73,17 @@ class Plan:
         failure: StoneError | None = None
         for path, value in overrides.items():
             if isinstance(value, Failure) and path in self.objects:
-                failure = failure or StoneError(position, self.objects[path], value.message, makes_stone_null=True)
+                failure = failure or StoneError(
+                    position, self.objects[path], value.message, makes_stone_null=True
+                )
             for gap, column in zip(self.gaps, columns, strict=True):
                 if gap.path != path:
                     continue
                 if isinstance(value, Failure):
                     column[position] = "null"
-                    failure = failure or StoneError(position, gap.answer_path, value.message, not gap.is_nullable)
+                    failure = failure or StoneError(
+                        position, gap.answer_path, value.message, not gap.is_nullable
+                    )
                 else:
                     column[position] = value
         return failure
@@ -121,7 +125,9 @@ class _Drafting:
         self, plan: Plan, type_name: str, nodes: Sequence[FieldNode], path: FieldPath, answer_path: ErrorPath
     ) -> str:
         parts = []
-        for key, chosen in self.document.fields([node.selection_set for node in nodes], self.variables).items():
+        for key, chosen in self.document.fields(
+            [node.selection_set for node in nodes], self.variables
+        ).items():
             name = chosen[0].name.value
             below, answer_below = (*path, name), (*answer_path, key)
             if child := OBJECTS.get(type_name, {}).get(name):
@@ -132,7 +138,12 @@ class _Drafting:
         return "{" + ",".join(parts) + "}"
 
     def _child(
-        self, plan: Plan, child: ObjectField, nodes: Sequence[FieldNode], path: FieldPath, answer_path: ErrorPath
+        self,
+        plan: Plan,
+        child: ObjectField,
+        nodes: Sequence[FieldNode],
+        path: FieldPath,
+        answer_path: ErrorPath,
     ) -> str:
         if child.exists is None:
             plan.objects[path] = answer_path
@@ -179,6 +190,8 @@ def _optional(part: Plan, exists: str, *, is_list: bool) -> Column:
 
     def column(view: View) -> list[str]:
         texts, _ = part.render(view)
-        return [form % text if there else absent for text, there in zip(texts, view.column(exists), strict=True)]
+        return [
+            form % text if there else absent for text, there in zip(texts, view.column(exists), strict=True)
+        ]
 
     return column

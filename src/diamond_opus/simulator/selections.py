@@ -6,35 +6,22 @@ the event it is up to date with; the stones touched since are taken out and put 
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from diamond_opus.simulator import vocabulary as words
 from diamond_opus.simulator.columns import Columns, Rows
 from diamond_opus.simulator.filters import Filter
 from diamond_opus.simulator.inventory import Inventory
 from diamond_opus.simulator.price_index import PriceIndex
+from diamond_opus.simulator.selection import Keys, Selection
 
-Keys = npt.NDArray[Any]
-
-#: How many row numbers all remembered selections may hold together (16 bytes each).
-_MAX_REMEMBERED_ROWS = 4_000_000
+#: How many numbers (of 8 bytes) all remembered selections may hold together.
+_MAX_WEIGHT = 8_000_000
 _MAX_REMEMBERED = 512
 
 #: What an inverted whole-dollar range answers instead of nothing: "about 30 odd rows" (seen by one client).
 _ODD_ROWS = 30
-
-
-@dataclass(slots=True)
-class Selection:
-    """Rows in order with their sort keys; equal keys are in row order here, and may be served in another."""
-
-    rows: Rows
-    keys: Keys
-    version: int
 
 
 def _rank(column: str, *, nulls: int = words.NULL) -> Callable[[Columns, Rows], Keys]:
@@ -64,7 +51,7 @@ class Selections:
         self._inventory = inventory
         self._index = PriceIndex(inventory)
         self._remembered: OrderedDict[tuple[bytes, str], Selection] = OrderedDict()
-        self._remembered_rows = 0
+        self._weight = 0
 
     def select(self, filter_: Filter, order: str, *, descending: bool) -> Selection:
         """The stones a filter selects, now, in the order asked ("createdAt", "price", ...)."""
@@ -73,8 +60,8 @@ class Selections:
         name = (filter_.key, f"{order} {descending}")
         known = self._remembered.pop(name, None)
         if known is not None:
-            self._remembered_rows -= len(known.rows)
-            selection = self._brought_up_to_date(known, filter_, order, descending=descending)
+            self._weight -= known.weight
+            selection = self._bring_up_to_date(known, filter_, order, descending=descending)
         else:
             selection = self._sort(self._find(filter_), order, descending=descending)
         self._remember(name, selection)
@@ -86,7 +73,7 @@ class Selections:
             return self._index.count(lab_grown=bool(filter_.lab_grown), cents=cents)
         for name, known in self._remembered.items():
             if name[0] == filter_.key and known.version == self._inventory.log.version:
-                return len(known.rows)
+                return len(known)
         return len(self._find(filter_))
 
     def _find(self, filter_: Filter) -> Rows:
@@ -115,38 +102,25 @@ class Selections:
         keys = _KEYS[order](self._inventory.columns, rows)
         return -keys if descending else keys
 
-    def _brought_up_to_date(
+    def _bring_up_to_date(
         self, known: Selection, filter_: Filter, order: str, *, descending: bool
     ) -> Selection:
-        log = self._inventory.log
+        log, columns = self._inventory.log, self._inventory.columns
         if known.version == log.version:
             return known
         touched = log.touched_since(known.version)
-        if len(touched) > 64 + len(known.rows) // 20:
+        if len(touched) > 64 + len(known) // 20:
             return self._sort(self._find(filter_), order, descending=descending)
-        kept = ~np.isin(known.rows, touched)
-        rows, keys = known.rows[kept], known.keys[kept]
-        joining = filter_.matches(self._inventory.columns, touched)
-        if len(joining):
-            joining_keys = self._keys(joining, order, descending=descending)
-            places = [_place(rows, keys, row, key) for row, key in zip(joining, joining_keys, strict=True)]
-            by_place = np.lexsort((joining, joining_keys))
-            where = np.array(places)[by_place]
-            rows = np.insert(rows, where, joining[by_place])
-            keys = np.insert(keys, where, joining_keys[by_place])
-        return Selection(rows, keys, log.version)
+        joining = filter_.matches(columns, touched)
+        keys = self._keys(joining, order, descending=descending)
+        known.patch(touched, joining, keys, log.version, columns.capacity)
+        return known
 
     def _remember(self, name: tuple[bytes, str], selection: Selection) -> None:
         self._remembered[name] = selection
-        self._remembered_rows += len(selection.rows)
+        self._weight += selection.weight
         while len(self._remembered) > 1 and (
-            self._remembered_rows > _MAX_REMEMBERED_ROWS or len(self._remembered) > _MAX_REMEMBERED
+            self._weight > _MAX_WEIGHT or len(self._remembered) > _MAX_REMEMBERED
         ):
             _, forgotten = self._remembered.popitem(last=False)
-            self._remembered_rows -= len(forgotten.rows)
-
-
-def _place(rows: Rows, keys: Keys, row: np.int64, key: Any) -> int:
-    """Where a row belongs: after smaller keys, and among equal keys after smaller rows."""
-    start, stop = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
-    return int(start + np.searchsorted(rows[start:stop], row))
+            self._weight -= forgotten.weight

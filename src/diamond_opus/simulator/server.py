@@ -23,8 +23,8 @@ from diamond_opus.simulator.supplier import Supplier
 from diamond_opus.simulator.truth import StoneTruth, truths
 
 __all__ = [
-    "API_PATH", "DEFAULT_HOST", "DEFAULT_PASSWORD", "DEFAULT_PORT", "DEFAULT_USERNAME", "Simulator",
-    "SimulatorSettings", "run",
+    "API_PATH", "DEFAULT_HOST", "DEFAULT_PASSWORD", "DEFAULT_PORT", "DEFAULT_USERNAME", "Fault", "Simulator",
+    "SimulatorSettings", "StoneTruth", "run",
 ]  # fmt: skip
 
 

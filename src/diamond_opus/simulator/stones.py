@@ -148,9 +148,9 @@ def _draw_uploads(block: Columns, rng: np.random.Generator, number: int, total: 
         bulk = rng.random() < 0.5
         sizes.append(int(np.exp(rng.uniform(np.log(50), np.log(2000)))) if bulk else int(rng.integers(1, 12)))
     upload = np.repeat(np.arange(len(sizes)), sizes)[:BLOCK]
-    span = (_LAST_MS - _FIRST_MS) / max(1, -(-total // BLOCK))
-    starts = np.sort(rng.random(len(sizes))) * span + _FIRST_MS + min(number, total // BLOCK) * span
-    block.created_ms[:] = starts[upload].astype(np.int64)
+    first_rows = number * BLOCK + np.cumsum([0, *sizes[:-1]])
+    moments = _FIRST_MS + (_LAST_MS - _FIRST_MS) * np.minimum(first_rows / max(1, total), 1)
+    block.created_ms[:] = moments[upload].astype(np.int64)
     block.updated_ms[:] = block.created_ms
     block.supplier[:] = rng.integers(words.SUPPLIER_COUNT, size=len(sizes))[upload]
 

@@ -22,6 +22,7 @@ from diamond_opus.simulator.vocabulary import AVAILABILITIES
 
 HOLD_MS = DECISION_MS = 24 * 3_600_000
 
+_NEVER = 1 << 62
 _OFFER_PREFIX = "DIAMOND/"
 _AVAILABLE, _HOLD, _ON_HOLD, _SOLD = (
     AVAILABILITIES.code(word) for word in ("AVAILABLE", "HOLD", "ON_HOLD", "SOLD")
@@ -58,6 +59,11 @@ class Order:
     items: list[OrderItem]
     state: Literal["pending", "confirmed", "refused"] = "pending"
 
+    @property
+    def decided_ms(self) -> int:
+        """When it is confirmed, if nothing happens before."""
+        return self.ordered_ms + DECISION_MS
+
 
 @dataclass(slots=True)
 class Book:
@@ -77,6 +83,7 @@ class Trade:
         self._clock = clock
         self._rng = Random(f"trade {seed}")
         self.book = Book()
+        self._next_due_ms = _NEVER
 
     def create_hold(
         self, stone_id: str, product_type: str, requested_info: Sequence[str], *, refuse: bool
@@ -94,6 +101,7 @@ class Trade:
         else:
             self._inventory.hold_ids[row] = hold.id
             self._inventory.set_availability(row, _HOLD, now)
+            self._next_due_ms = min(self._next_due_ms, now + HOLD_MS)
         self.book.holds[hold.id] = hold
         return self._as_answer(hold)
 
@@ -119,6 +127,7 @@ class Trade:
             order.items.append(OrderItem(self._new_id(), row, item["offerId"], details))
             self._take(row, order.items[-1].id, now)
         self.book.orders[order.id] = order
+        self._next_due_ms = min(self._next_due_ms, order.decided_ms)
         return order.id
 
     def create_request(self, **details: Any) -> str:
@@ -154,12 +163,17 @@ class Trade:
     def let_time_pass(self) -> None:
         """End the holds whose time is over, and confirm the orders that waited long enough."""
         now = self._clock.now_ms()
+        if now < self._next_due_ms:
+            return
         for hold in self.book.holds.values():
             if hold.state == "active" and hold.until_ms is not None and hold.until_ms <= now:
                 self._end_hold(hold, "expired")
         for order in self.book.orders.values():
-            if order.state == "pending" and order.ordered_ms + DECISION_MS <= now:
+            if order.state == "pending" and order.decided_ms <= now:
                 self.decide(order.id, confirm=True)
+        ends = [hold.until_ms or _NEVER for hold in self.book.holds.values() if hold.state == "active"]
+        ends += [order.decided_ms for order in self.book.orders.values() if order.state == "pending"]
+        self._next_due_ms = min(ends, default=_NEVER)
 
     def decide(self, order_id: str, *, confirm: bool) -> Order:
         """Confirm or refuse a pending order. Raises KeyError for an unknown one."""

@@ -1,9 +1,7 @@
-"""The ground truth: what every stone that was ever listed really is, and what an honest reader must make of
-it.
-"""
+"""The ground truth: what every stone ever listed really is, and what an honest reader makes of it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,8 +59,7 @@ def ndjson(inventory: Inventory) -> Iterator[bytes]:
     """The same as lines of JSON, in chunks."""
     for start in range(0, inventory.born, _CHUNK):
         yield b"".join(
-            orjson.dumps(asdict(truth), option=orjson.OPT_APPEND_NEWLINE)
-            for truth in _chunk(inventory, start)
+            orjson.dumps(truth, option=orjson.OPT_APPEND_NEWLINE) for truth in _chunk(inventory, start)
         )
 
 

@@ -101,7 +101,10 @@ FLUORESCENCES = _words(
 
 FLUORESCENCE_COLORS = _words(
     (None, 0.8), ("B", 0.06), ("BLUE", 0.08), ("Blue", 0.04), ("Yellow", 0.01), ("WHITE", 0.01)
-    ) NATURAL_LABS = _words( ("GIA", 0.80), ("IGI", 0.10), ("HRD", 0.03), ("GCAL", 0.004), ("EGL", 0.005),
+)  # fmt: skip
+
+NATURAL_LABS = _words(
+    ("GIA", 0.80), ("IGI", 0.10), ("HRD", 0.03), ("GCAL", 0.004), ("EGL", 0.005),
     ("AGS", 0.004), ("SGL", 0.003), ("GSI", 0.01), ("OTHER", 0.004), ("NONE", 0.02), ("IIDGR", 0.002),
     ("CDC", 0.001), ("LAB", 0.001),
 )  # fmt: skip
@@ -130,9 +133,15 @@ FANCY_OVERTONES = _words((None, 0.6), ("BROWNISH", 0.12), ("ORANGY", 0.1), ("GRE
 EYE_CLEANS = _words(
     (None, 0.45), ("Yes", 0.25), ("100%", 0.18), ("90%", 0.05), ("80%", 0.03), ("Borderline", 0.02),
     ("No", 0.02),
-    ) #: Brown, green, blue, gray tinges and milkiness; the position is the filter's code, an invention. TINGES = _words(
+)  # fmt: skip
+
+#: Brown, green, blue, gray tinges and milkiness; the position is the filter's code, an invention.
+TINGES = _words(
     ("No", 0.58), ("Faint", 0.02), ("Light", 0.01), ("Medium", 0.005), ("Heavy", 0.005), (None, 0.38)
-    ) GIRDLES = _words( (None, 0.2), ("null", 0.08), ("Medium", 0.12), ("Thin", 0.05), ("MED to STK", 0.1),
+)  # fmt: skip
+
+GIRDLES = _words(
+    (None, 0.2), ("null", 0.08), ("Medium", 0.12), ("Thin", 0.05), ("MED to STK", 0.1),
     ("STK-THK", 0.08), ("Medium - Very Thick", 0.05), ("TN - TK", 0.06), ("Slightly Thick", 0.12),
     ("Thick - Extremely Thick", 0.08), ("Very Thin", 0.02), ("Extremely Thin", 0.01),
     ("Medium to Slightly Thick (Faceted)", 0.03),
