@@ -5,14 +5,12 @@ names another one to be used instead: PostgreSQL 15 or newer, and a user who may
 """
 
 import asyncio
-import importlib
-import importlib.util
 import itertools
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +24,10 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.db.embedded import EmbeddedPostgres
-from diamond_opus.db.migrate import Step, migrate
+from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import connect, open_pool
 from diamond_opus.domain.clock import ManualClock
+from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 
 EXTERNAL_SERVER = os.environ.get("DIAMOND_TEST_DATABASE_URL") or None
 
@@ -46,12 +45,22 @@ FAST_SETTINGS = {
 
 
 @pytest.fixture(scope="session")
-def database_server() -> Iterator[str]:
+def quickest_place() -> Path | None:
+    """Where servers of tests are quickest: in memory, where there is enough of it for a few small databases."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    try:
+        return memory if shutil.disk_usage(memory).free > 2**30 and os.access(memory, os.W_OK) else None
+    except OSError:
+        return None
+
+
+@pytest.fixture(scope="session")
+def database_server(quickest_place: Path | None) -> Iterator[str]:
     """The URL of a server whose user may create databases."""
     if EXTERNAL_SERVER is not None:
         yield EXTERNAL_SERVER
         return
-    home = Path(tempfile.mkdtemp(prefix="diamond-tests-", dir=_quickest_place()))
+    home = Path(tempfile.mkdtemp(prefix="diamond-tests-", dir=quickest_place))
     home.chmod(0o755)  # as root, the server's own user must be able to enter
     try:
         with EmbeddedPostgres.start(home, settings=FAST_SETTINGS) as server, _stopped_if_we_die(server, home):
@@ -132,22 +141,7 @@ class Databases:
 
 async def _migrate(url: str) -> None:
     async with await connect(url, application_name="test template") as conn:
-        await migrate(conn, steps=_steps())
-
-
-def _steps() -> Sequence[Step]:
-    if importlib.util.find_spec("diamond_opus.queue.pgmq_schema") is None:
-        return ()
-    return (importlib.import_module("diamond_opus.queue.pgmq_schema").PGMQ_STEP,)
-
-
-def _quickest_place() -> Path | None:
-    """Memory, where there is enough of it for a few small databases."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    try:
-        return memory if shutil.disk_usage(memory).free > 2**30 and os.access(memory, os.W_OK) else None
-    except OSError:
-        return None
+        await migrate(conn, steps=[PGMQ_STEP])
 
 
 @contextmanager

@@ -231,6 +231,16 @@ def supplier_account(settings: Settings) -> NivodaAccount:
     )
 
 
+def check_settings(settings: Settings) -> None:
+    """Raise ConfigurationError for values that are refused only where they are used; asks nobody, starts nothing."""
+    supplier_account(settings)
+    validate_filter(settings.nivoda_filter or "")
+    try:
+        planning_settings(settings)
+    except ValueError as error:
+        raise ConfigurationError(f"HEATMAP_*: {error}") from error
+
+
 def _open_source(settings: Settings, budget: RequestBudget, clock: Clock) -> NivodaClient:
     base_filter = validate_filter(settings.nivoda_filter) if settings.nivoda_filter else None
     return NivodaClient(supplier_account(settings), budget=budget, clock=clock, base_filter=base_filter)

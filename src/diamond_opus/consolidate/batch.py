@@ -11,7 +11,7 @@ from psycopg.rows import scalar_row
 from psycopg.types.numeric import Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
-from diamond_opus.consolidate.rows import COLUMNS, CONTENT, Sources, as_copy, encode_rows
+from diamond_opus.consolidate.rows import COLUMNS, CONTENT, Sources, as_copy, columns_of, pick
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.stone import Stone
@@ -150,22 +150,27 @@ async def _write(conn: AsyncConnection[Any], feed: str, mapped: Mapped, priced: 
     sources = Sources(
         [raw.id for raw in raws], [raw.raw_hash for raw in raws], [raw.last_seen_at for raw in raws]
     )
-    rows = encode_rows(feed, stones, sources, priced)
-    new = [row for row, raw in zip(rows, raws, strict=True) if not raw.is_known]
-    known = [row for row, raw in zip(rows, raws, strict=True) if raw.is_known]
+    columns = columns_of(feed, stones, sources, priced)
+    new = [at for at, raw in enumerate(raws) if not raw.is_known]
+    known = [at for at, raw in enumerate(raws) if raw.is_known]
     if new:
-        await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), new)
+        chosen = columns if not known else pick(columns, new)
+        await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), chosen)
     if known:
+        chosen = columns if not new else pick(columns, known)
         await conn.execute(QUERIES["create_staging"])
         await conn.execute(QUERIES["relax_staging"])
-        await _copy(conn, sql.SQL(QUERIES["copy_staging"]).format(columns=_NAMES), known)
+        await _copy(conn, sql.SQL(QUERIES["copy_staging"]).format(columns=_NAMES), chosen)
         await conn.execute(_MERGE)
         await conn.execute("DROP TABLE staging")
 
 
-async def _copy(conn: AsyncConnection[Any], statement: sql.Composed, rows: Sequence[bytes]) -> None:
+async def _copy(
+    conn: AsyncConnection[Any], statement: sql.Composed, columns: Sequence[Sequence[Any]]
+) -> None:
     async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        await copy.write(as_copy(rows))
+        for piece in as_copy(columns):
+            await copy.write(piece)
 
 
 async def _record(

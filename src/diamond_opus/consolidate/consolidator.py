@@ -41,6 +41,7 @@ class ConsolidationSettings:
     guard_share: float = 0.2
     max_attempts: int = 5
     first_backoff_seconds: float = 2
+    longest_backoff_seconds: float = 300
 
 
 #: Classes of errors that a stone's own values can cause: data, constraints, limits of size, a trigger's refusal.
@@ -87,14 +88,14 @@ class Consolidator:
             await self.consolidate(run.run_id)
 
     async def handle_consolidate(self, message: Received) -> None:
-        wake = Consolidate.from_received(message)
-        await self.consolidate(wake.run_id, force=wake.force)
+        """Whether it is forced was decided, and written down, by whoever asked for it; the message only wakes."""
+        await self.consolidate(Consolidate.from_received(message).run_id)
 
-    async def consolidate(self, run_id: UUID, *, force: bool = False) -> None:
+    async def consolidate(self, run_id: UUID) -> None:
         """Work on the run until its stones are done or others do the rest; end it if nothing is left."""
         try:
             async with self._pool.connection() as conn:
-                run = await runs.start_consolidating(conn, run_id, force=force, actor="consolidator")
+                run = await runs.join_consolidation(conn, run_id)
         except RunRefused as refusal:
             log.info("consolidation_not_due", run_id=run_id, reason=str(refusal))
             return
@@ -215,6 +216,7 @@ class Consolidator:
                 run.run_id,
                 error=f"consolidation: {error}",
                 delay_seconds=self._settings.first_backoff_seconds,
+                longest_delay_seconds=self._settings.longest_backoff_seconds,
                 max_attempts=attempts,
             )
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))

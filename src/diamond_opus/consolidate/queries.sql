@@ -88,11 +88,12 @@ WHERE feed = %(feed)s
   AND supplier_stone_id = ANY (%(ids)s);
 
 -- name: open_rejections
+-- first and last were found by code points; the database's own collation may order the ids in another way.
 SELECT supplier_stone_id
 FROM rejected_diamonds
 WHERE feed = %(feed)s
   AND resolved_at IS NULL
-  AND supplier_stone_id BETWEEN %(first)s AND %(last)s;
+  AND supplier_stone_id COLLATE "C" BETWEEN %(first)s AND %(last)s;
 
 -- name: count_warnings
 -- A few examples of each are enough for a person; the count is exact.

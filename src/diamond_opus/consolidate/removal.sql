@@ -55,13 +55,16 @@ ORDER BY supplier_stone_id
 LIMIT %(limit)s;
 
 -- name: decide_candidates
--- A stone that neither answer settles is gone when the full run before this one missed it as well.
+-- A stone that neither answer settles is gone when an earlier full run missed it as well and nobody saw it since.
 UPDATE removal_candidates AS c
 SET state = CASE
         WHEN c.supplier_stone_id = ANY (%(present)s) THEN 'present'
         WHEN c.supplier_stone_id = ANY (%(uncertain)s) AND NOT EXISTS (
             SELECT FROM removal_candidates AS before
             JOIN run_metadata AS r ON r.run_id = before.run_id AND r.state = 'completed'
+            JOIN raw_diamonds AS w
+                ON w.feed = before.feed AND w.supplier_stone_id = before.supplier_stone_id
+                AND w.last_seen_at < before.decided_at
             WHERE before.feed = c.feed
               AND before.supplier_stone_id = c.supplier_stone_id
               AND before.run_id <> c.run_id
@@ -75,7 +78,8 @@ WHERE c.run_id = %(run_id)s
   AND c.supplier_stone_id = ANY (%(asked)s);
 
 -- name: remove_gone
--- Only what is still unseen: the row is looked at again in the statement that removes it.
+-- Only what is still unseen: the row is looked at again in the statement that removes it. Shops see the difference,
+-- so the dataset's version rises.
 WITH gone AS (
     UPDATE raw_diamonds AS w
     SET removed_at = now()
@@ -97,6 +101,15 @@ WITH gone AS (
       AND d.supplier_stone_id = g.supplier_stone_id
       AND d.status = 'active'
     RETURNING d.supplier_stone_id
+), told AS (
+    INSERT INTO dataset_versions AS v (feed, version, updated_at)
+    SELECT r.feed, 1, now()
+    FROM run_metadata AS r
+    WHERE r.run_id = %(run_id)s
+      AND EXISTS (SELECT FROM removed)
+    ON CONFLICT (feed) DO UPDATE
+    SET version = v.version + 1,
+        updated_at = now()
 ), decided AS (
     UPDATE removal_candidates AS c
     SET state = CASE WHEN EXISTS (SELECT FROM gone AS g WHERE g.supplier_stone_id = c.supplier_stone_id)

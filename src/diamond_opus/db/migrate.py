@@ -243,12 +243,13 @@ async def _working_on(conn: Connection, task: _Task, *, alone: bool) -> AsyncIte
 async def _exclusive(conn: Connection) -> AsyncIterator[None]:
     """A transaction that holds the migrators' lock.
 
-    Who waits does so between transactions: one that waited inside a statement would hold a snapshot, for
-    which the holder's CREATE INDEX CONCURRENTLY waits in turn.
+    Nobody may hold a snapshot meanwhile, because CREATE INDEX CONCURRENTLY waits for all of them: so who waits
+    does it between transactions, and the lock is asked for without parameters, for a query with parameters keeps
+    its snapshot until the next one.
     """
     while True:
         async with conn.transaction():
-            if await _fetch_scalar(conn, "SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,)):
+            if await _fetch_scalar(conn, f"SELECT pg_try_advisory_xact_lock({_LOCK})"):
                 yield
                 return
         await asyncio.sleep(_LOCK_POLL_SECONDS)

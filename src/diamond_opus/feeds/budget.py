@@ -2,21 +2,27 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from diamond_opus.db.errors import DatabaseUnavailable
+from diamond_opus.db.pool import Connection, Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import Retryable
+from diamond_opus.observability.logging import get_logger
 
-#: How late a booked request may leave; what is later books again, lest late ones crowd into one second.
+#: How far two requests may arrive nearer to each other than their slots stand.
 JITTER_SECONDS = 0.05
+
+#: How late a booked request may leave: this process's share of the jitter, the rest is the network's. What would
+#: leave later books again, lest late ones crowd into one second.
+LATE_SECONDS = 0.03
 
 #: Slots stand as far apart as if the second lasted this long, which keeps any true second within the rate.
 WINDOW_SECONDS = 1.0 + JITTER_SECONDS
@@ -30,6 +36,8 @@ FALL_PER_SLOW_ANSWER = 0.1
 #: An answer time is rising when it is above this many times its own baseline, and worth speaking of at all.
 SLOW_FACTOR = 3.0
 SLOW_FLOOR_SECONDS = 0.25
+
+log = get_logger(__name__)
 
 _QUERIES = load_queries("diamond_opus.feeds", "budget.sql")
 
@@ -63,7 +71,9 @@ class RequestBudget(Protocol):
         """Return when the request may leave. Raises ``Retryable`` when the budget itself is out of reach."""
         ...
 
-    async def report(self, outcome: Outcome) -> None: ...
+    async def report(self, outcome: Outcome) -> None:
+        """Never raises: it must not stand before the answer it reports."""
+        ...
 
 
 def account_key(endpoint: str, username: str) -> str:
@@ -106,7 +116,10 @@ class _AnswerTimes:
 
 
 class _Slot(NamedTuple):
-    """A booked slot on this process's monotonic clock; ``doubt`` is by how much it may really be earlier."""
+    """A booked slot on this process's monotonic clock, and by how much it may really have been earlier.
+
+    ``doubt`` is half of what the database's answer was under way, as if both ways took the same time.
+    """
 
     at: float
     doubt: float
@@ -121,7 +134,7 @@ class PostgresBudget:
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[Any],
+        pool: Pool,
         account: str,
         clock: Clock,
         *,
@@ -155,7 +168,7 @@ class PostgresBudget:
             if wait > 0:
                 await self._clock.sleep(wait)
             late = self._clock.monotonic() - slot.at + slot.doubt
-            if late <= JITTER_SECONDS + slack:
+            if late <= LATE_SECONDS + slack:
                 self._slack = slack * 0.9
                 return
             self._slack = late * 1.5
@@ -175,30 +188,33 @@ class PostgresBudget:
         climb, self._climb = self._climb, 0.0
         values = self._limits | {"climb": climb, "slack_seconds": slack}
         try:
-            async with self._pool.connection() as conn, conn.transaction():
-                cursor = conn.cursor(row_factory=namedtuple_row)
-                asked_at = self._clock.monotonic()
-                await cursor.execute(_QUERIES["book_slot"], values)
-                row = await cursor.fetchone()
-                if row is None:
-                    await cursor.execute(_QUERIES["open_account"], values)
-                    asked_at = self._clock.monotonic()
-                    await cursor.execute(_QUERIES["book_slot"], values)
-                    row = await cursor.fetchone()
-                told_at = self._clock.monotonic()
-        except (psycopg.Error, PoolTimeout) as error:
+            async with self._pool.connection() as conn:
+                slot = await self._take_slot(conn, values)
+                if slot is None:
+                    await conn.execute(_QUERIES["open_account"], values)
+                    slot = await self._take_slot(conn, values)
+        except psycopg.Error as error:
             raise Retryable(f"request budget: no slot could be booked: {error}") from error
+        if slot is None:
+            raise Retryable("request budget: the account's row vanished while a slot was booked; try again")
+        return slot
+
+    async def _take_slot(self, conn: Connection, values: Mapping[str, object]) -> _Slot | None:
+        asked_at = self._clock.monotonic()
+        cursor = await conn.execute(_QUERIES["book_slot"], values)
+        row = await cursor.fetchone()
+        told_at = self._clock.monotonic()
         if row is None:
-            raise Retryable("request budget: the account's row went while a slot was booked; try again")
-        return _Slot(told_at + row.wait_seconds, max(0.0, told_at - asked_at - row.server_seconds))
+            return None
+        wait_seconds, server_seconds = row
+        return _Slot(told_at + wait_seconds, max(0.0, told_at - asked_at - server_seconds) / 2)
 
     async def _back_off(self, outcome: Outcome) -> None:
-        values = self._limits | {
-            "answer_seconds": outcome.seconds,
-            "pause_seconds": max(1.0, outcome.pause_seconds),
-        }
+        pause = max(1.0, outcome.pause_seconds)
+        values = self._limits | {"answer_seconds": outcome.seconds, "pause_seconds": pause}
         try:
             async with self._pool.connection() as conn:
                 await conn.execute(_QUERIES["back_off"], values)
-        except (psycopg.Error, PoolTimeout) as error:
-            raise Retryable(f"request budget: the pause could not be stored: {error}") from error
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            # The refusal itself is what the caller must hear of; the next slot cannot be booked either.
+            log.warning("request_budget_pause_lost", account=self._limits["account"], reason=str(error))

@@ -167,7 +167,14 @@ class RangeReader:
 
     def _made_up_id(self, position: int) -> str:
         """Run, partition, range and position: the same for the same null item when a range is read again."""
-        return f"{self._label}:{self._selection.price_from}-{self._selection.carats_from or 0}:{position}"
+        asked = self._selection
+        parts = [
+            str(asked.price_from),
+            str(asked.carats_from or 0),
+            *(asked.shapes or ())[:1],
+            *(asked.colors or ())[:1],
+        ]
+        return f"{self._label}:{'-'.join(parts)}:{position}"
 
     def _take(self, item: RawItem, asked_at: datetime) -> None:
         """A stone joins the batch when it is new to this range, or its answer changed since."""

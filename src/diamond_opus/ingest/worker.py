@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection, OperationalError
+import psycopg
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
@@ -118,12 +120,14 @@ class Worker:
             raise
         except Fatal as error:
             await self._end_failed(claimed, str(error), final=True)
-        except (Retryable, OperationalError) as error:
-            await self._end_failed(
-                claimed, str(error), final=False, wait=getattr(error, "retry_after_seconds", None)
-            )
-        except DiamondError as error:
+        except Retryable as error:
+            await self._end_failed(claimed, str(error), final=False, wait=error.retry_after_seconds)
+        except (DiamondError, psycopg.Error, OSError) as error:
             await self._end_failed(claimed, str(error), final=False)
+        except Exception as error:
+            # A fault of ours: told at once with its trace, and the partition fails by its attempts, not by silence.
+            log.exception("partition_broken", partition_id=claimed.partition_id)
+            await self._end_failed(claimed, f"{type(error).__name__}: {error}", final=False)
         else:
             await self._end(claimed, PartitionState.COMPLETED)
 
@@ -143,10 +147,9 @@ class Worker:
             else:
                 renewing.result()
         finally:
-            for task in (reading, renewing):
-                task.cancel()
-                with suppress(asyncio.CancelledError, DiamondError, OperationalError):
-                    await task
+            reading.cancel()
+            renewing.cancel()
+            await asyncio.gather(reading, renewing, return_exceptions=True)
 
     async def _renew(self, claimed: ClaimedPartition) -> None:
         """Keep the lease alive while pages are slow; ends only by raising."""
@@ -155,7 +158,7 @@ class Worker:
             try:
                 async with self._pool.connection() as conn:
                     await runs.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
-            except OperationalError as error:
+            except (psycopg.OperationalError, DatabaseUnavailable) as error:
                 # The lease outlasts three missed renewals; a commit finds out if it did not.
                 log.warning("lease_not_renewed", partition_id=claimed.partition_id, reason=str(error))
 
@@ -183,9 +186,15 @@ class Worker:
         await run_in_transaction(self._pool, work)
 
     async def _end_failed(
-        self, claimed: ClaimedPartition, error: str, *, final: bool, wait: float | None = None
+        self, claimed: ClaimedPartition, error: str, *, final: bool = False, wait: float | None = None
     ) -> None:
-        failures = claimed.failures + 1
+        """Try again after a back-off, or give up: at once when ``final``, else after too many in a row."""
+        try:
+            async with self._pool.connection() as conn:
+                failures = 1 + await runs.count_failures(conn, claimed)
+        except LeaseLost as lost:
+            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            return
         if final or failures >= self._settings.max_attempts:
             await self._end(claimed, PartitionState.FAILED, error=error)
             return

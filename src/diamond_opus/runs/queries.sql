@@ -116,7 +116,8 @@ RETURNING 1;
 
 -- name: advance_partition
 -- The fence: no row comes back when the lease is another's or the run is no longer ingesting, and the caller's
--- transaction, with the raw rows it wrote, is rolled back.
+-- transaction, with the raw rows it wrote, is rolled back. Only a cursor that moved is progress: rows stored on the
+-- way through a range that is never finished are read again by every attempt.
 UPDATE partition_progress AS p
 SET cursor = %(cursor)s,
     fetched_records = p.fetched_records + %(fetched)s,
@@ -126,7 +127,7 @@ SET cursor = %(cursor)s,
     pages_read = p.pages_read + %(pages)s,
     count_disputed = p.count_disputed OR %(disputed)s,
     notes = p.notes || %(notes)s,
-    failures = 0,
+    failures = CASE WHEN p.cursor = %(cursor)s THEN p.failures ELSE 0 END,
     lease_expires_at = clock_timestamp() + %(lease)s,
     updated_at = clock_timestamp()
 FROM run_metadata AS r
@@ -136,6 +137,13 @@ WHERE p.run_id = %(run_id)s
   AND r.run_id = p.run_id
   AND r.state = 'ingesting'
 RETURNING 1;
+
+-- name: count_failures
+SELECT failures
+FROM partition_progress
+WHERE run_id = %(run_id)s
+  AND partition_id = %(partition_id)s
+  AND lease_token = %(lease_token)s;
 
 -- name: leave_partition
 -- End an attempt: completed, failed for good, or pending again (given back, or after a back-off).
@@ -173,9 +181,10 @@ WHERE run_id = %(run_id)s
 FOR UPDATE;
 
 -- name: tally_partitions
--- Read under the run's row lock: whoever settles the last partition sees all the others.
+-- Read under the run's row lock: whoever settles the last partition sees all the others. A catch-up under way is
+-- waited for like a range; one that waits for a failed range would wait for ever.
 SELECT
-    count(*) FILTER (WHERE kind = 'range' AND state IN ('pending', 'running')) AS open_ranges,
+    count(*) FILTER (WHERE state = 'running' OR (kind = 'range' AND state = 'pending')) AS unsettled,
     count(*) FILTER (WHERE state = 'failed') AS failed,
     count(*) FILTER (WHERE kind = 'catch_up' AND state IN ('pending', 'running')) AS open_catch_up,
     coalesce(
@@ -315,15 +324,21 @@ WHERE run_id = %(run_id)s;
 -- name: start_consolidating
 UPDATE run_metadata
 SET state = 'consolidating',
-    forced = forced OR %(forced)s,
+    forced = %(forced)s,
     consolidation_started_at = coalesce(consolidation_started_at, clock_timestamp()),
     consolidation_total = consolidation_processed + (
         SELECT count(*) FROM raw_diamonds WHERE feed = %(feed)s AND NOT consolidated
     ),
     attempts = 0,
     next_attempt_at = NULL,
-    error = NULL
+    error = CASE WHEN %(forced)s THEN error END
 WHERE run_id = %(run_id)s;
+
+-- name: postponed_until
+SELECT next_attempt_at
+FROM run_metadata
+WHERE run_id = %(run_id)s
+  AND next_attempt_at > clock_timestamp();
 
 -- name: take_finalisation
 UPDATE run_metadata AS r
@@ -380,7 +395,7 @@ UPDATE run_metadata
 SET attempts = attempts + 1,
     state = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'failed' ELSE state END,
     error = %(error)s,
-    next_attempt_at = clock_timestamp() + %(delay)s,
+    next_attempt_at = clock_timestamp() + least(%(delay)s * power(2, least(attempts, 20)), %(longest)s),
     finalise_token = NULL,
     finalise_expires_at = NULL
 WHERE run_id = %(run_id)s

@@ -170,6 +170,15 @@ async def advance_partition(
         raise _lost(claimed)
 
 
+async def count_failures(conn: AsyncConnection[Any], claimed: ClaimedPartition) -> int:
+    """Attempts in a row, before this one ends, that moved nothing forward. Raises LeaseLost."""
+    cursor = await conn.execute(QUERIES["count_failures"], _fence(claimed))
+    row = await cursor.fetchone()
+    if row is None:
+        raise _lost(claimed)
+    return int(row[0])
+
+
 async def leave_partition(
     conn: AsyncConnection[Any],
     claimed: ClaimedPartition,
@@ -224,7 +233,7 @@ async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
             return state
         await cursor.execute(QUERIES["tally_partitions"], {"run_id": run_id})
         tally = _the(await cursor.fetchone())
-        if tally["open_ranges"]:
+        if tally["unsettled"]:
             return state
         if tally["failed"]:
             error = f"{tally['failed']} partitions failed: {tally['reasons']}"[:2000]
@@ -327,6 +336,28 @@ async def start_consolidating(conn: AsyncConnection[Any], run_id: UUID, *, force
         return await get_run(conn, run_id)
 
 
+async def join_consolidation(conn: AsyncConnection[Any], run_id: UUID) -> Run:
+    """What a wake-up may do: begin the consolidation of a run that is read, or join one that is under way.
+
+    Raises RunRefused for any other run: one that failed waits for a person (``start_consolidating``), however many
+    of its messages are still under way, and one that was postponed for its time.
+    """
+    async with conn.transaction():
+        state = await _lock(conn, run_id)
+        if state is RunState.INGESTED:
+            return await start_consolidating(conn, run_id, force=False, actor="consolidator")
+        if state is not RunState.CONSOLIDATING:
+            raise RunRefused(f"run: {run_id} is {state}, there is nothing to consolidate")
+        async with conn.cursor(row_factory=scalar_row) as cursor:
+            await cursor.execute(QUERIES["postponed_until"], {"run_id": run_id})
+            until = await cursor.fetchone()
+        if until is not None:
+            raise RunRefused(
+                f"run: the consolidation of {run_id} failed and is tried again at {until:%H:%M:%S}"
+            )
+        return await get_run(conn, run_id)
+
+
 async def take_finalisation(conn: AsyncConnection[Any], run_id: UUID, *, lease_seconds: float) -> UUID | None:
     """The right to end the run, or None: stones are still pending, somebody else has it, or the run is over.
 
@@ -368,9 +399,15 @@ async def complete_run(
 
 
 async def postpone_consolidation(
-    conn: AsyncConnection[Any], run_id: UUID, *, error: str, delay_seconds: float, max_attempts: int
+    conn: AsyncConnection[Any],
+    run_id: UUID,
+    *,
+    error: str,
+    delay_seconds: float,
+    longest_delay_seconds: float,
+    max_attempts: int,
 ) -> RunState:
-    """A consolidation that failed is tried again later, and after ``max_attempts`` the run is failed."""
+    """A consolidation that failed is tried again after a delay, doubled each time; the ``max_attempts``-th fails it."""
     async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
             QUERIES["postpone_consolidation"],
@@ -378,6 +415,7 @@ async def postpone_consolidation(
                 "run_id": run_id,
                 "error": error[:2000],
                 "delay": timedelta(seconds=delay_seconds),
+                "longest": timedelta(seconds=longest_delay_seconds),
                 "max_attempts": max_attempts,
             },
         )

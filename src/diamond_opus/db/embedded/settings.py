@@ -22,13 +22,15 @@ def default_settings(data: Path) -> dict[str, str]:
     memory = _memory_limit()
     disk = shutil.disk_usage(data).free
     return {
-        "shared_buffers": _megabytes(memory // 8, at_least=32, at_most=256),
+        "shared_buffers": _megabytes(memory // 8, at_least=32, at_most=1024),
         "effective_cache_size": _megabytes(memory // 2, at_least=64, at_most=4096),
         "maintenance_work_mem": _megabytes(memory // 32, at_least=16, at_most=128),
         "work_mem": "8MB",
         "max_connections": "100",
         "max_wal_size": _megabytes(disk // 4, at_least=256, at_most=4096),
-        "wal_compression": "on",
+        # The only compression every build has (pglz) doubles the cost of marking a row after a checkpoint: 44
+        # against 24 microseconds.
+        "wal_compression": "off",
         "synchronous_commit": "on",
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",

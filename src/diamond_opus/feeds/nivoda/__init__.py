@@ -15,24 +15,38 @@ Reading the inventory needs an account, a budget for its requests and a clock::
         total = await client.count(selection)  # the only count to trust: a page's own total is its row count
         page = await client.read_page(selection, offset=0, limit=client.page_limit)
 
-An item has two ids: ``item.id`` (the offer, which orders take) and ``diamond.id`` (the stone, which identifies
-it and which holds take). Prices are whole US cents, though filters take whole dollars.
+An item has two ids: ``item.id`` (the offer, which orders take) and ``diamond.id`` (the stone, which
+identifies it and which holds take). Prices are whole US cents, though filters take whole dollars.
 """
 
 from diamond_opus.feeds.nivoda.client import PAGE_LIMIT, NivodaClient
 from diamond_opus.feeds.nivoda.connection import NivodaAccount, NivodaConnection
-from diamond_opus.feeds.nivoda.errors import BadAnswer, NotSent, RefusedQuery, Throttled, WrongCredentials
+from diamond_opus.feeds.nivoda.errors import (
+    AnswerLost,
+    BadAnswer,
+    NotSent,
+    Refused,
+    RefusedQuery,
+    Throttled,
+    WrongCredentials,
+)
 from diamond_opus.feeds.nivoda.mapper import NivodaMapper, map_item, page_looks_ten_times_off
 from diamond_opus.feeds.nivoda.query_filter import validate_filter
+from diamond_opus.feeds.nivoda.trading import Hold, NivodaTrading, OrderRequest
 
 __all__ = [
     "PAGE_LIMIT",
+    "AnswerLost",
     "BadAnswer",
+    "Hold",
     "NivodaAccount",
     "NivodaClient",
     "NivodaConnection",
     "NivodaMapper",
+    "NivodaTrading",
     "NotSent",
+    "OrderRequest",
+    "Refused",
     "RefusedQuery",
     "Throttled",
     "WrongCredentials",

@@ -1,23 +1,23 @@
 """How the supplier's answers are read: typed, item by item, every item's bytes kept exactly as they came."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from diamond_opus.feeds.nivoda import lenient
 from diamond_opus.feeds.protocol import Page, RawItem, Unreadable
 
 T = TypeVar("T")
 
 #: A longer id is no id: it would not fit a database index.
 _MAX_ID_CHARACTERS = 200
-_MAX_PRICE_DIGITS = 18
+_MAX_DIGITS = 18
 
 
-class _Envelope(Struct, Generic[T]):
+class Envelope(Struct, Generic[T]):
     """A GraphQL answer; a part that fails to serialise leaves ``errors`` beside ``data``."""
 
     data: T | None = None
@@ -58,9 +58,14 @@ class _Identity(Struct, gc=False):
     diamond: _DiamondId | None = None
 
 
-_decode_login = msgspec.json.Decoder(_Envelope[_LoginData]).decode
-_decode_count = msgspec.json.Decoder(_Envelope[_CountData]).decode
-_decode_page = msgspec.json.Decoder(_Envelope[_PageData]).decode
+class _DiamondData(Struct):
+    get_diamond_by_id: Raw = Raw(b"null")
+
+
+_decode_login = msgspec.json.Decoder(Envelope[_LoginData]).decode
+_decode_count = msgspec.json.Decoder(Envelope[_CountData]).decode
+_decode_page = msgspec.json.Decoder(Envelope[_PageData]).decode
+_decode_diamond = msgspec.json.Decoder(Envelope[_DiamondData]).decode
 _decode_identity = msgspec.json.Decoder(_Identity).decode
 
 
@@ -87,6 +92,13 @@ def read_page(body: bytes) -> tuple[Page | None, Sequence[Any]]:
     return Page(read_rows(items, errors, "$.data.diamonds_by_query.items")), errors
 
 
+def read_diamond(body: bytes) -> tuple[bytes | None, Sequence[Any]]:
+    """The exact bytes of a single item."""
+    envelope = _decode_diamond(body)
+    payload = bytes(envelope.data.get_diamond_by_id) if envelope.data is not None else b"null"
+    return None if payload == b"null" else payload, envelope.errors or ()
+
+
 def read_items(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
     """The exact bytes of each item of a page (None: no list of items) and the errors beside them.
 
@@ -98,7 +110,7 @@ def read_items(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _split_leniently(body)
+        return lenient.split_items(body)
     found = envelope.data.diamonds_by_query if envelope.data is not None else None
     items = None if found is None or found.items is None else [bytes(item) for item in found.items]
     return items, envelope.errors or ()
@@ -130,7 +142,7 @@ def identify(payload: bytes, path: str) -> RawItem | Unreadable:
         return Unreadable("the item is not UTF-8", path, payload)
     try:
         identity = _decode_identity(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         identity = _identity_leniently(payload)
     if identity.diamond is None:
         return Unreadable("the item has no diamond", f"{path}.diamond", payload)
@@ -143,7 +155,7 @@ def identify(payload: bytes, path: str) -> RawItem | Unreadable:
         offer_id=identity.id if _is_id(identity.id) else "",
         payload=payload,
         payload_hash=hashlib.sha256(payload).hexdigest(),
-        price_cents=int(price) if price.isdigit() and len(price) < _MAX_PRICE_DIGITS else None,
+        price_cents=int(price) if price.isdigit() and len(price) < _MAX_DIGITS else None,
     )
 
 
@@ -161,80 +173,11 @@ def _is_utf8(payload: bytes) -> bool:
 
 def _identity_leniently(payload: bytes) -> _Identity:
     """The identity of an item that the strict reader refuses; its price is left to the mapper."""
-    item = _load(payload.decode())
+    try:
+        item = lenient.load(payload.decode())
+    except (ValueError, RecursionError):
+        return _Identity()
     diamond = item.get("diamond") if isinstance(item, dict) else None
     if not isinstance(diamond, dict):
         return _Identity()
     return _Identity(id=item.get("id"), diamond=_DiamondId(id=diamond.get("id")))
-
-
-def _load(text: str) -> Any:
-    """JSON with lone surrogates allowed and numbers dropped; NaN is refused, as PostgreSQL refuses it."""
-    return json.loads(text, parse_int=_drop, parse_float=_drop, parse_constant=_refuse)
-
-
-def _drop(_number: str) -> None:
-    return None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _split_leniently(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
-    """:func:`read_items` by the standard library's slower and more forgiving reader.
-
-    The body is read with bytes that are not UTF-8 escaped, so that each item's bytes can be had back exactly.
-    """
-    text = body.decode(errors="surrogateescape")
-    try:
-        answer = _load(text)
-        data = answer.get("data") or {}
-        found = data.get("diamonds_by_query")
-        if not isinstance(found, dict) or not isinstance(found.get("items"), list):
-            return None, answer.get("errors") or ()
-        start = text.index("[", _find_value(text, ("data", "diamonds_by_query", "items")))
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from error
-    return [item.encode(errors="surrogateescape") for item in _elements(text, start)], answer.get(
-        "errors"
-    ) or ()
-
-
-_scan = json.JSONDecoder().raw_decode
-_BLANKS = " \t\n\r"
-
-
-def _find_value(text: str, path: Sequence[str]) -> int:
-    """Where the value at ``path`` begins in valid JSON; of a repeated name the last counts, as elsewhere."""
-    position = _skip(text, 0)
-    for wanted in path:
-        found = position
-        cursor = _skip(text, position + 1)
-        while text[cursor] == '"':
-            name, cursor = _scan(text, cursor)
-            cursor = _skip(text, _skip(text, cursor) + 1)
-            if name == wanted:
-                found = cursor
-            cursor = _skip(text, _scan(text, cursor)[1])
-            cursor = _skip(text, cursor + 1) if text[cursor] == "," else cursor
-        position = found
-    return position
-
-
-def _elements(text: str, start: int) -> list[str]:
-    """The texts of a JSON list's elements; ``start`` is at its bracket."""
-    elements = []
-    cursor = _skip(text, start + 1)
-    while text[cursor] != "]":
-        end = _scan(text, cursor)[1]
-        elements.append(text[cursor:end])
-        cursor = _skip(text, end)
-        cursor = _skip(text, cursor + 1) if text[cursor] == "," else cursor
-    return elements
-
-
-def _skip(text: str, cursor: int) -> int:
-    while text[cursor] in _BLANKS:
-        cursor += 1
-    return cursor

@@ -75,7 +75,8 @@ class Question(Generic[T]):
 
     ``subject`` names it in messages ("count of natural USD 0 to 100"). ``read`` takes the answer's body and
     gives the value (None: nothing usable) and the errors beside it, raising ``msgspec.DecodeError`` for a
-    broken body; ``judge`` makes the error of an answer without value.
+    broken body; ``judge`` makes the error of an answer without value. An action changes something: it gets a
+    new connection, because one kept alive may be closed by the other side just when it is used.
     """
 
     operation: str
@@ -83,6 +84,7 @@ class Question(Generic[T]):
     subject: str
     read: Callable[[bytes], tuple[T | None, Sequence[Any]]]
     judge: Callable[[str, Sequence[Any]], DiamondError] = judge_errors
+    is_action: bool = False
 
 
 class NivodaConnection:
@@ -100,7 +102,7 @@ class NivodaConnection:
         self._budget = budget
         self._clock = clock
         self._jitter = jitter or random.Random()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._tokens = TokenKeeper(self.log_in, clock, lifetime_seconds=account.token_lifetime_seconds)
 
     async def __aenter__(self) -> Self:
@@ -113,9 +115,8 @@ class NivodaConnection:
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
     async def ask(self, question: Question[T], *, tries: int | None = None) -> T:
         """The answer's value, after up to ``tries`` tries (the account's by default).
@@ -126,13 +127,16 @@ class NivodaConnection:
         attempt = 0
         renewed = False
         while True:
-            token = await self._tokens.get()
+            try:
+                token = await self._tokens.get()
+            except Retryable as error:
+                raise NotSent(str(error), retry_after_seconds=error.retry_after_seconds) from error
             try:
                 return await self._exchange(question, token)
             except TokenRejected as error:
                 self._tokens.reject(token)
                 if renewed:
-                    raise Retryable(
+                    raise NotSent(
                         f"{error}; a new login did not help: check that the account may use the API"
                     ) from error
                 renewed = True
@@ -205,7 +209,8 @@ class NivodaConnection:
             else:
                 if value is not None:
                     if errors:
-                        log.warning(
+                        # Counted by the run as unreadable items; hardly worth a line each.
+                        log.debug(
                             "supplier_errors_beside_data", subject=question.subject, errors=show(errors)
                         )
                     return value
@@ -222,7 +227,7 @@ class NivodaConnection:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            async with self._open_session().post(
+            async with self._open_session(question).post(
                 self._account.endpoint,
                 data=data,
                 headers=headers,
@@ -233,22 +238,24 @@ class NivodaConnection:
             raise NotSent(f"{subject} was not sent, no connection: {error}") from error
         except TimeoutError as error:
             seconds = self._account.request_timeout_seconds
-            raise Retryable(f"{subject} was not answered within {seconds:.0f} s") from error
+            raise Retryable(f"{subject} was not answered within {seconds:g} s") from error
         except aiohttp.ClientPayloadError as error:
             raise BadAnswer(f"{subject} broke off in the middle of its answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Retryable(f"{subject} was not answered: {str(error) or type(error).__name__}") from error
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open_session(self, question: Question[Any]) -> aiohttp.ClientSession:
+        session = self._sessions.get(question.is_action)
+        if session is None:
             account = self._account
-            self._session = aiohttp.ClientSession(
+            session = self._sessions[question.is_action] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=question.is_action),
                 timeout=aiohttp.ClientTimeout(
                     total=account.request_timeout_seconds, sock_connect=account.connect_timeout_seconds
                 ),
                 headers={"User-Agent": "diamond-opus"},
             )
-        return self._session
+        return session
 
     def _hide(self, text: str, token: str | None) -> str:
         """The supplier may quote what it was sent; messages are read by people who may not see it."""

@@ -35,19 +35,27 @@ class Throttled(Retryable):
 
 
 class NotSent(Retryable):
-    """The request never left: whatever it asked for was surely not done."""
+    """The request never left, or was turned away at the door: what it asked for was surely not done."""
 
 
 class BadAnswer(Retryable):
     """The answer is not what the protocol promises: HTML, broken or partial JSON, no data."""
 
 
-class TokenRejected(DiamondError):  # noqa: N818  # named as its siblings are, by what happened
+class TokenRejected(DiamondError):  # named as its siblings are, by what happened
     """The token is expired or unknown; a new login may help."""
 
 
 class WrongCredentials(Fatal):
     """The supplier does not know this user name and password."""
+
+
+class Refused(DiamondError):
+    """The supplier will not hold, release or sell; the message quotes its reason."""
+
+
+class AnswerLost(DiamondError):
+    """What was asked for may have been done or not; only what the supplier shows later tells. Never send it again."""
 
 
 class RefusedQuery(Fatal):
@@ -91,6 +99,15 @@ def judge_errors(subject: str, errors: Sequence[Any]) -> DiamondError:
     if errors:
         return BadAnswer(f"{subject} was answered with errors and no data: {show(errors)}")
     return BadAnswer(f"{subject} was answered without data and without an error")
+
+
+def judge_action(subject: str, errors: Sequence[Any]) -> DiamondError:
+    """The error of an answer without data to a request that changes something."""
+    judged = judge_errors(subject, errors)
+    failed_itself = any(_code(error) == "INTERNAL_SERVER_ERROR" for error in errors)
+    if not isinstance(judged, BadAnswer) or not errors or failed_itself:
+        return judged
+    return Refused(f"{subject} was refused: {show(errors)}")
 
 
 def judge_login(subject: str, errors: Sequence[Any]) -> DiamondError:

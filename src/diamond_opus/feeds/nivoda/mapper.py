@@ -39,7 +39,6 @@ from diamond_opus.feeds.nivoda.readings import (
     SHAPES,
     TABLES,
     WIDTHS,
-    Fancy,
 )
 from diamond_opus.feeds.nivoda.repair import repair
 from diamond_opus.feeds.protocol import RawStone, Rejected, Unreadable
@@ -48,11 +47,11 @@ from diamond_opus.feeds.protocol import RawStone, Rejected, Unreadable
 #: follows from it still fits NUMERIC(12,2).
 MAX_PRICE_CENTS = 999_999_999
 
+_LONGEST_SHAPE = 100  # searched by index, which has room for so much
 _BACKSLASH = ord("\\")
 _WEB = ("https://", "http://")
 _NO_DELIVERY = Delivery()
 _NO_SUPPLIER = Supplier()
-_NOT_FANCY = Fancy(None, None, None)
 
 _decode = msgspec.json.Decoder(Item).decode
 _encode = msgspec.json.encode
@@ -62,7 +61,7 @@ class NivodaMapper:
     """``StoneMapper`` for Nivoda's items. It keeps no state of its own and may be shared."""
 
     def map_stone(self, raw: RawStone, warnings: list[Warned]) -> Stone | Rejected:
-        """A stone, or why not; odd single fields become null and are appended to ``warnings``."""
+        """A stone, or why not; a stone's odd single fields become null and are appended to ``warnings``."""
         payload = raw.payload
         try:
             # An escaped NUL decodes well, but no database stores it.
@@ -70,8 +69,12 @@ class NivodaMapper:
                 return _assemble(_decode(payload), raw, warnings)
         except (ValueError, RecursionError):
             pass  # something is odd: repair finds out what and says so
-        repaired = repair(payload, warnings)
-        return repaired if isinstance(repaired, Rejected) else _assemble(repaired, raw, warnings)
+        told: list[Warned] = []
+        repaired = repair(payload, told)
+        result = repaired if isinstance(repaired, Rejected) else _assemble(repaired, raw, told)
+        if isinstance(result, Stone):
+            warnings += told
+        return result
 
 
 def map_item(item: bytes | dict[str, Any], asked_lab_grown: bool = False) -> Stone:
@@ -116,6 +119,7 @@ def page_looks_ten_times_off(prices: Sequence[int | None], price_from: int, pric
 
 def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Rejected:
     """Raises ``OddValueError`` before the first warning when a field needs repair."""
+    stone_id, offer_id, _, asked_lab_grown, price_from, price_to = raw
     diamond = item.diamond
     certificate = diamond.certificate if diamond is not None else None
     price = item.price
@@ -123,8 +127,8 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
         diamond is None
         or certificate is None
         or price is None
-        or item.id != raw.offer_id
-        or diamond.id != raw.supplier_stone_id
+        or item.id != offer_id
+        or diamond.id != stone_id
         or not item.id
         or not diamond.id
     ):
@@ -133,37 +137,41 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
     carats = CARATS[bytes(certificate.carats)]
     if isinstance(carats, Rejected):
         return carats
-    if shape is None:
-        return Rejected("$.diamond.certificate.shape", "shape missing")
-    if not 0 < price <= MAX_PRICE_CENTS:
-        return Rejected("$.price", f"price {price} cents is not above 0 and at most {MAX_PRICE_CENTS}")
-    if _is_ten_times_off(price, raw.asked_price_from, raw.asked_price_to):
+    if shape is None or len(shape) > _LONGEST_SHAPE:
         return Rejected(
-            "$.price", f"unit error? {price} cents is ten times off USD {_asked(raw)}, which was asked"
+            "$.diamond.certificate.shape", "shape missing" if shape is None else "shape is too long"
         )
+    if not 0 < price <= MAX_PRICE_CENTS:
+        return Rejected("$.price", "price is 0 or less" if price <= 0 else "price is out of range")
+    is_outside = price < price_from * 100 or (price_to is not None and price > price_to * 100)
+    if is_outside and _is_ten_times_off(price, price_from, price_to):
+        return Rejected("$.price", "unit error? ten times or more off the range asked for")
     color, color_rank = COLORS[certificate.color]
     clarity, clarity_rank = CLARITIES[certificate.clarity]
     cut = QUALITIES[certificate.cut]
     polish = QUALITIES[certificate.polish]
     symmetry = QUALITIES[certificate.symmetry]
     fluorescence = FLUORESCENCES[certificate.floInt]
-    fancy = _NOT_FANCY
+    fancy_color = fancy_intensity = fancy_overtone = None
     if certificate.f_color is not None or color == "FANCY":
-        fancy = FANCIES[
+        fancy_color, fancy_intensity, fancy_overtone = FANCIES[
             certificate.color, certificate.f_color, certificate.f_intensity, certificate.f_overtone
         ]
-        if color is None and fancy.color is not None:
+        if color is None and fancy_color is not None:
             color, color_rank = COLORS["FANCY"]
     length_member, length = LENGTHS[certificate.length]
     width_member, width = WIDTHS[certificate.width]
     depth_member, depth = DEPTHS[certificate.depth]
     depth_percent_member, depth_percent = DEPTH_PERCENTS[certificate.depthPercentage]
     table_member, table = TABLES[certificate.table]
+    rim = RIMS[
+        certificate.girdle, certificate.culetSize, certificate.girdleCondition, certificate.culet_condition
+    ]
     measurements = (
         f"{length_member}{width_member}{depth_member}{depth_percent_member}{table_member}"
         f"{CROWN_ANGLES[certificate.crownAngle]}{CROWN_HEIGHTS[certificate.crownHeight]}"
-        f"{PAV_ANGLES[certificate.pavAngle]}{PAV_HEIGHTS[certificate.pavHeight]}{PAV_DEPTHS[certificate.pavDepth]}"
-        f"{RIMS[certificate.girdle, certificate.culetSize, certificate.girdleCondition, certificate.culet_condition]}"
+        f"{PAV_ANGLES[certificate.pavAngle]}{PAV_HEIGHTS[certificate.pavHeight]}"
+        f"{PAV_DEPTHS[certificate.pavDepth]}{rim}"
     )
     delivery = diamond.delivery_time or _NO_DELIVERY
     days_min, days_max, returnable = DELIVERIES[
@@ -190,16 +198,14 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
     if not is_known:
         warnings.append(_unknown_availability(diamond.availability))
     lab_grown = certificate.labgrown is True or is_grown
-    if lab_grown is not raw.asked_lab_grown:
-        lab_grown = _settle_type(lab_grown, certificate.labgrown, raw.asked_lab_grown, warnings)
-    if price < raw.asked_price_from * 100 or (
-        raw.asked_price_to is not None and price > raw.asked_price_to * 100
-    ):
-        warnings.append(Warned("$.price", "outside the range asked for", f"{price} cents, USD {_asked(raw)}"))
+    if lab_grown is not asked_lab_grown:
+        lab_grown = _settle_type(lab_grown, certificate.labgrown, asked_lab_grown, warnings)
+    if is_outside:
+        warnings.append(Warned("$.price", "outside the range asked for", f"{price} cents, USD {_asked(price_from, price_to)}"))
     supplier = diamond.supplier or _NO_SUPPLIER
     return Stone(
-        raw.supplier_stone_id,
-        raw.offer_id,
+        stone_id,
+        offer_id,
         shape,
         carats,
         color,
@@ -217,17 +223,17 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
         image,
         video,
         LABS[certificate.lab],
-        words.read_text(certificate.certNumber),
+        (certificate.certNumber or "").strip() or None,
         pdf,
-        b"{%b}" % measurements[:-1].encode() if measurements else None,
-        b"{%b}" % attributes[:-1].encode() if attributes else None,
+        f"{{{measurements[:-1]}}}".encode() if measurements else None,
+        f"{{{attributes[:-1]}}}".encode() if attributes else None,
         supplier.name,
         supplier.legal_name,
         color_rank,
         clarity_rank,
-        fancy.color,
-        fancy.intensity,
-        fancy.overtone,
+        fancy_color,
+        fancy_intensity,
+        fancy_overtone,
         length,
         width,
         depth,
@@ -246,15 +252,12 @@ def _reject_incomplete(item: Item, raw: RawStone) -> Rejected:
     diamond = item.diamond
     if diamond is None:
         return Rejected("$.diamond", "no diamond in the item")
-    if not item.id:
+    if not item.id or not raw.offer_id:
         return Rejected("$.id", "offer id missing")
     if item.id != raw.offer_id:
-        return Rejected("$.id", f"offer id {item.id[:80]!r} is not the row's, {raw.offer_id[:80]!r}")
+        return Rejected("$.id", "offer id is not the row's")
     if not diamond.id or diamond.id != raw.supplier_stone_id:
-        shown = (diamond.id or "")[:80]
-        return Rejected(
-            "$.diamond.id", f"stone id {shown!r} is not the row's, {raw.supplier_stone_id[:80]!r}"
-        )
+        return Rejected("$.diamond.id", "stone id is not the row's")
     if diamond.certificate is None:
         return Rejected("$.diamond.certificate", "no certificate")
     return Rejected("$.price", "price missing")
@@ -265,8 +268,8 @@ def _is_ten_times_off(price: int, price_from: int, price_to: int | None) -> bool
     return price * 10 <= price_from * 100 or (price_to is not None and price >= max(price_to, 1) * 1000)
 
 
-def _asked(raw: RawStone) -> str:
-    return f"{raw.asked_price_from} to {'up' if raw.asked_price_to is None else raw.asked_price_to}"
+def _asked(price_from: int, price_to: int | None) -> str:
+    return f"{price_from} to {'up' if price_to is None else price_to}"
 
 
 def _settle_type(says_grown: bool, claim: bool | None, asked_grown: bool, warnings: list[Warned]) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Hashable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -48,12 +48,6 @@ class Memo(dict[K, V], Generic[K, V]):
         return value
 
 
-class Fancy(NamedTuple):
-    color: str | None
-    intensity: str | None
-    overtone: str | None
-
-
 def read_color(text: Text) -> tuple[str | None, int | None]:
     """A color and its rank.
 
@@ -69,48 +63,47 @@ def read_clarity(text: Text) -> tuple[str | None, int | None]:
     return clarity, None if clarity is None else CLARITY_RANK[clarity]
 
 
-def read_fancy(fields: tuple[Text, Text, Text, Text]) -> Fancy:
-    """A fancy color by hue, intensity and overtone; the first field is the color grade.
+def read_fancy(fields: tuple[Text, Text, Text, Text]) -> tuple[str | None, str | None, str | None]:
+    """A fancy color's hue, intensity and overtone; the first field is the color grade.
 
     Beside a white grade the words are noise, unless they name a hue.
 
     >>> read_fancy(("FANCY", "Yellow", "FANCY_LIGHT", None))
-    Fancy(color='YELLOW', intensity='FANCY LIGHT', overtone=None)
+    ('YELLOW', 'FANCY LIGHT', None)
     >>> read_fancy(("D", None, "EVEN", "BROWN"))
-    Fancy(color=None, intensity=None, overtone=None)
+    (None, None, None)
     """
     grade = words.read_color(fields[0])
     hue, intensity, overtone = (words.read_fancy(text) for text in fields[1:])
     if hue is None and grade != "FANCY":
-        return Fancy(None, None, None)
-    return Fancy(hue, intensity, overtone)
+        return None, None, None
+    return hue, intensity, overtone
 
 
 def read_carats(json_text: bytes) -> int | Rejected:
     """Hundredths of a carat, rounded half up once, from the number's own text.
 
     >>> read_carats(b"1.505"), read_carats(b"0")
-    (151, Rejected(json_path='$.diamond.certificate.carats', reason='carats 0 is not above 0'))
+    (151, Rejected(json_path='$.diamond.certificate.carats', reason='carats is 0 or less'))
     """
     text = json_text.strip(b'" ')
     if text in (b"", b"null"):
         return Rejected(_CARATS, "carats missing")
-    shown = text[:40].decode(errors="replace")
     if _JSON_NUMBER.fullmatch(text) is None:
-        return Rejected(_CARATS, f"carats {shown} is not a number")
+        return Rejected(_CARATS, "carats is not a number")
     try:
         carats = Decimal(text.decode())
-    except InvalidOperation:
-        return Rejected(_CARATS, f"carats {shown} is not a number")
+    except InvalidOperation:  # an exponent beyond all bounds
+        return Rejected(_CARATS, "carats is not a number")
     if carats <= 0:
-        return Rejected(_CARATS, f"carats {shown} is not above 0")
+        return Rejected(_CARATS, "carats is 0 or less")
     if carats < 1000:
         hundredths = int(carats.quantize(Decimal("0.01"), ROUND_HALF_UP).scaleb(2))
         if hundredths == 0:
-            return Rejected(_CARATS, f"carats {shown} rounds to 0")
+            return Rejected(_CARATS, "carats rounds to 0")
         if hundredths <= _MOST_CARATS_HUNDREDTHS:
             return hundredths
-    return Rejected(_CARATS, f"carats {shown} is not below 1000")
+    return Rejected(_CARATS, "carats is 1000 or more")
 
 
 def read_extent(name: str, text: Text) -> tuple[str, int | None]:
@@ -146,18 +139,19 @@ def read_rim(fields: tuple[Text, Text, Text, Text]) -> str:
     return "".join(map(read_member, names, fields))
 
 
-class Looks(NamedTuple):
-    """What an eye sees and a buyer asks: JSON members, and what of it decides something."""
-
-    members: str
-    eye_clean: bool | None
-    is_grown: bool
+def read_availability(text: Text) -> tuple[str, bool]:
+    """What a shop may do with the stone, and whether the word for it is known."""
+    availability, is_known = words.read_availability(text)
+    return availability.value, is_known
 
 
 def read_looks(
     fields: tuple[Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, bool | None],
-) -> Looks:
-    """In the order of the names below, then the fluorescence's color, how it was grown, express delivery."""
+) -> tuple[str, bool | None, bool]:
+    """What an eye sees and a buyer asks: JSON members, whether it is eye clean, whether it says how it grew.
+
+    The fields come in the order of the names below, then fluorescence color, growing method, express delivery.
+    """
     names = (
         "eyeClean", "brown", "green", "blue", "gray", "milky", "bowtie", "mineOfOrigin", "location",
         "cutStyle",
@@ -168,23 +162,19 @@ def read_looks(
     members += read_member("labgrownType", method)
     if express is not None:
         members += f'"expressDelivery":{"true" if express else "false"},'
-    return Looks(members, words.read_eye_clean(fields[0]), words.read_text(method) is not None)
+    return members, words.read_eye_clean(fields[0]), words.read_text(method) is not None
 
 
-class Delivery(NamedTuple):
-    days_min: int | None
-    days_max: int | None
-    returnable: bool | None
-
-
-def read_delivery(fields: tuple[int | None, int | None, int | None]) -> Delivery:
-    """Fewest and most business days, and the days for a return."""
+def read_delivery(
+    fields: tuple[int | None, int | None, int | None],
+) -> tuple[int | None, int | None, bool | None]:
+    """Fewest and most business days, and whether it can be returned, from the days there are for that."""
     days_min, days_max, window = (words.read_days(days) for days in fields)
-    return Delivery(days_min, days_max, None if window is None else window > 0)
+    return days_min, days_max, None if window is None else window > 0
 
 
 SHAPES = Memo(words.read_shape)
-AVAILABILITIES = Memo(words.read_availability)
+AVAILABILITIES = Memo(read_availability)
 LABS = Memo(words.read_lab)
 CARATS = Memo(read_carats)
 COLORS = Memo(read_color)

@@ -64,8 +64,8 @@ def repair(payload: bytes, warnings: list[Warned]) -> Item | Rejected:
         value = json.loads(
             payload.decode(), parse_float=_to_decimal, parse_int=_to_integer, parse_constant=str
         )
-    except (ValueError, RecursionError) as error:
-        return Rejected("$", f"the payload is not JSON: {error}")
+    except (ValueError, RecursionError):
+        return Rejected("$", "the payload is not JSON")
     if not isinstance(value, dict):
         return Rejected("$", "the payload is not an object")
     price = _read_price(value.get("price"), warnings)
@@ -74,7 +74,7 @@ def repair(payload: bytes, warnings: list[Warned]) -> Item | Rejected:
     diamond = value.get("diamond")
     offer_id = value.get("id")
     return Item(
-        id=None if offer_id is None else _read_field("$.id", offer_id, _to_text, None, warnings),
+        id=offer_id if isinstance(offer_id, str) else None,
         price=price,
         diamond=_build(Diamond, diamond, "$.diamond", warnings) if isinstance(diamond, dict) else None,
     )
@@ -87,7 +87,9 @@ def _build(cls: type[S], value: Mapping[str, Any], path: str, warnings: list[War
         here = f"{path}.{name}"
         if found is None:
             continue
-        if not isinstance(kind, type):
+        if name == "id":  # an identity is a text or nothing, never something made into one
+            fields[name] = found if isinstance(found, str) else None
+        elif not isinstance(kind, type):
             fields[name] = _read_field(here, found, kind, _READERS[cls].get(name), warnings)
         elif isinstance(found, dict):
             fields[name] = _build(kind, found, here, warnings)
@@ -125,11 +127,11 @@ def _read_price(value: Any, warnings: list[Warned]) -> int | Rejected | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if not isinstance(value, Decimal):
-        return Rejected("$.price", f"price {_show(value)} is not a number")
+        return Rejected("$.price", "price is not a number")
     if value.adjusted() >= _LONGEST_INTEGER:
-        return Rejected("$.price", f"price {_show(value)} is out of range")
+        return Rejected("$.price", "price is out of range")
     if value != value.to_integral_value():
-        return Rejected("$.price", f"price {_show(value)} has a fraction of a cent")
+        return Rejected("$.price", "price has a fraction of a cent")
     return int(value)
 
 

@@ -1,0 +1,496 @@
+-- The whole schema of Diamond Opus, for an empty database: one script, one transaction.
+-- Generated from src/diamond_opus/db/migrations; do not edit. To write it anew:
+--     diamond db bootstrap-sql > sql/bootstrap.sql
+-- It records every migration it holds, so that a later `diamond db migrate` adds only what is not in here.
+
+BEGIN;
+
+CREATE TABLE schema_migrations (
+    version TEXT PRIMARY KEY,
+    description TEXT NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+-- ---- 0001_runs
+-- Runs, their partitions and attempts: the pipeline's state, with its legal transitions.
+-- Why: the database is the truth and a message only a wake-up, so every step of a run is a row here.
+
+CREATE TABLE run_metadata (
+    run_id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    feed TEXT NOT NULL,
+    run_type TEXT NOT NULL CHECK (run_type IN ('full', 'incremental')),
+    state TEXT NOT NULL DEFAULT 'planned' CHECK (
+        state IN ('planned', 'ingesting', 'ingested', 'consolidating', 'completed', 'failed', 'cancelled')
+    ),
+    expected_workers INTEGER NOT NULL,
+    completed_workers INTEGER NOT NULL DEFAULT 0,
+    failed_workers INTEGER NOT NULL DEFAULT 0,
+    watermark_before TIMESTAMPTZ,
+    watermark_after TIMESTAMPTZ,
+    -- The window read: from the watermark less an overlap; up to the planning time, fixed for ever.
+    updated_from TIMESTAMPTZ,
+    updated_to TIMESTAMPTZ NOT NULL,
+    trace_id TEXT NOT NULL,
+    forced BOOLEAN NOT NULL DEFAULT FALSE,
+    expected_records BIGINT NOT NULL DEFAULT 0,
+    fetched_records BIGINT NOT NULL DEFAULT 0,
+    distinct_records BIGINT NOT NULL DEFAULT 0,
+    unchanged_records BIGINT NOT NULL DEFAULT 0,
+    rejected_records BIGINT NOT NULL DEFAULT 0,
+    unreadable_records BIGINT NOT NULL DEFAULT 0,
+    removed_records BIGINT NOT NULL DEFAULT 0,
+    consolidation_processed BIGINT NOT NULL DEFAULT 0,
+    consolidation_errors BIGINT NOT NULL DEFAULT 0,
+    consolidation_total BIGINT NOT NULL DEFAULT 0,
+    -- Who may finalise now (remove, move the watermark): a lease, because the supplier is asked on the way.
+    finalise_token UUID,
+    finalise_expires_at TIMESTAMPTZ,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at TIMESTAMPTZ,
+    woken_at TIMESTAMPTZ,
+    wakes INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    ingest_completed_at TIMESTAMPTZ,
+    consolidation_started_at TIMESTAMPTZ,
+    consolidation_completed_at TIMESTAMPTZ,
+    completed_at TIMESTAMPTZ
+);
+
+-- One active run per feed, whoever starts it.
+CREATE UNIQUE INDEX run_metadata_one_active_per_feed ON run_metadata (feed)
+    WHERE state IN ('planned', 'ingesting', 'ingested', 'consolidating');
+CREATE INDEX run_metadata_feed_started ON run_metadata (feed, started_at DESC);
+CREATE INDEX run_metadata_started ON run_metadata (started_at DESC);
+
+CREATE FUNCTION check_run_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND NOT (OLD.state, NEW.state) IN (
+        ('planned', 'ingesting'), ('planned', 'ingested'), ('planned', 'failed'), ('planned', 'cancelled'),
+        ('ingesting', 'ingested'), ('ingesting', 'failed'), ('ingesting', 'cancelled'),
+        ('ingested', 'consolidating'), ('ingested', 'failed'), ('ingested', 'cancelled'),
+        ('consolidating', 'completed'), ('consolidating', 'failed'), ('consolidating', 'cancelled'),
+        ('failed', 'ingesting'), ('failed', 'consolidating'), ('failed', 'cancelled')
+    ) THEN
+        RAISE EXCEPTION 'run % cannot go from % to %', OLD.run_id, OLD.state, NEW.state
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER run_transition BEFORE UPDATE OF state ON run_metadata
+    FOR EACH ROW EXECUTE FUNCTION check_run_transition();
+
+CREATE TABLE partition_progress (
+    run_id UUID NOT NULL REFERENCES run_metadata (run_id) ON DELETE CASCADE,
+    partition_id TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'range' CHECK (kind IN ('range', 'catch_up')),
+    lab_grown BOOLEAN NOT NULL,
+    -- Whole dollars, both ends inclusive; price_to NULL is open.
+    price_from INTEGER NOT NULL DEFAULT 0,
+    price_to INTEGER,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'running', 'completed', 'failed')),
+    cursor JSONB NOT NULL DEFAULT '{}',
+    expected_records BIGINT NOT NULL DEFAULT 0,
+    fetched_records BIGINT NOT NULL DEFAULT 0,
+    distinct_records BIGINT NOT NULL DEFAULT 0,
+    unchanged_records BIGINT NOT NULL DEFAULT 0,
+    unreadable_records BIGINT NOT NULL DEFAULT 0,
+    pages_read BIGINT NOT NULL DEFAULT 0,
+    count_disputed BOOLEAN NOT NULL DEFAULT FALSE,
+    notes JSONB NOT NULL DEFAULT '[]',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    -- Attempts in a row that moved nothing forward; progress sets it back to 0.
+    failures INTEGER NOT NULL DEFAULT 0,
+    lease_token UUID,
+    lease_expires_at TIMESTAMPTZ,
+    worker_id UUID,
+    woken_at TIMESTAMPTZ,
+    wakes INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at TIMESTAMPTZ,
+    last_error TEXT,
+    started_at TIMESTAMPTZ,
+    completed_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, partition_id),
+    CHECK (price_to IS NULL OR price_to > price_from),
+    CHECK ((state = 'running') = (lease_token IS NOT NULL))
+);
+
+CREATE INDEX partition_progress_unfinished ON partition_progress (run_id, state)
+    WHERE state IN ('pending', 'running');
+
+CREATE FUNCTION check_partition_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND NOT (OLD.state, NEW.state) IN (
+        ('pending', 'running'), ('running', 'pending'), ('running', 'completed'), ('running', 'failed'),
+        ('failed', 'pending')
+    ) THEN
+        RAISE EXCEPTION 'partition % of run % cannot go from % to %', OLD.partition_id, OLD.run_id, OLD.state, NEW.state
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER partition_transition BEFORE UPDATE OF state ON partition_progress
+    FOR EACH ROW EXECUTE FUNCTION check_partition_transition();
+
+-- completed_workers and failed_workers are kept here and nowhere else, so that they cannot disagree with the partitions.
+CREATE FUNCTION count_settled_partitions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND (NEW.state IN ('completed', 'failed') OR OLD.state = 'failed') THEN
+        UPDATE run_metadata
+        SET completed_workers = completed_workers + (NEW.state = 'completed')::int,
+            failed_workers = failed_workers + (NEW.state = 'failed')::int - (OLD.state = 'failed')::int
+        WHERE run_id = NEW.run_id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER settled_partitions AFTER UPDATE OF state ON partition_progress
+    FOR EACH ROW EXECUTE FUNCTION count_settled_partitions();
+
+-- One row per attempt at a partition.
+CREATE TABLE worker_runs (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    run_id UUID NOT NULL REFERENCES run_metadata (run_id) ON DELETE CASCADE,
+    partition_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    worker_id UUID NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'completed', 'failed')),
+    records_processed INTEGER NOT NULL DEFAULT 0,
+    error_message TEXT,
+    work_item_payload JSONB,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    completed_at TIMESTAMPTZ,
+    UNIQUE (run_id, partition_id, attempt)
+);
+
+CREATE INDEX idx_worker_runs_status ON worker_runs (run_id, status);
+
+-- Every heatmap scan, for history and for planning incremental runs without scanning again.
+CREATE TABLE density_scans (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    feed TEXT NOT NULL,
+    lab_grown BOOLEAN NOT NULL,
+    total BIGINT NOT NULL,
+    cells JSONB NOT NULL,
+    api_calls INTEGER NOT NULL,
+    scanned_at TIMESTAMPTZ NOT NULL,
+    run_id UUID
+);
+
+CREATE INDEX density_scans_latest ON density_scans (feed, lab_grown, scanned_at DESC);
+
+CREATE TABLE watermarks (
+    feed TEXT PRIMARY KEY,
+    last_updated_at TIMESTAMPTZ NOT NULL,
+    last_run_id TEXT,
+    last_run_completed_at TIMESTAMPTZ,
+    version BIGINT NOT NULL
+);
+
+-- One request budget per supplier account, shared by all processes and feeds.
+CREATE TABLE request_budget (
+    account TEXT PRIMARY KEY,
+    rate DOUBLE PRECISION NOT NULL,
+    next_slot_at TIMESTAMPTZ NOT NULL,
+    paused_until TIMESTAMPTZ,
+    last_backoff_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+
+-- Which process does the periodic work now: one row per duty.
+CREATE TABLE duties (
+    duty TEXT PRIMARY KEY,
+    holder UUID NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+
+INSERT INTO schema_migrations (version, description)
+VALUES ('0001', 'Runs, their partitions and attempts: the pipeline''s state, with its legal transitions.');
+
+-- ---- 0002_raw_diamonds
+-- Raw answers: the supplier's latest payload for every stone, byte for byte, and what could not be used.
+-- Why: nothing the supplier said is lost, and a diamond can be made again from it.
+
+CREATE TABLE raw_diamonds (
+    feed TEXT NOT NULL,
+    supplier_stone_id TEXT NOT NULL,
+    -- The same as diamonds.id.
+    id UUID NOT NULL,
+    -- The run that brought this payload; last_seen_run_id is the last one that saw the stone at all.
+    run_id UUID NOT NULL,
+    offer_id TEXT NOT NULL,
+    source_updated_at TIMESTAMPTZ,
+    -- JSON, not JSONB: the exact bytes received, which JSONB would re-order, merge and partly refuse.
+    payload JSON NOT NULL,
+    payload_hash TEXT NOT NULL,
+    consolidated BOOLEAN NOT NULL DEFAULT FALSE,
+    consolidated_at TIMESTAMPTZ,
+    -- What was asked when it came, in whole dollars; asked_price_to NULL is open.
+    asked_lab_grown BOOLEAN NOT NULL,
+    asked_price_from INTEGER NOT NULL DEFAULT 0,
+    asked_price_to INTEGER,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    last_seen_at TIMESTAMPTZ NOT NULL,
+    last_seen_run_id UUID NOT NULL,
+    -- When the stone was found gone; seeing it again, even unchanged, makes it pending and its diamond active.
+    removed_at TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (feed, supplier_stone_id)
+) PARTITION BY LIST (feed);
+
+-- Payloads stand apart from the row (as soon as it passes 600 bytes), so that marking a stone as seen or as
+-- consolidated copies 300 bytes and not 3,000: 12 against 20 microseconds a row.
+CREATE TABLE raw_diamonds_nivoda PARTITION OF raw_diamonds FOR VALUES IN ('nivoda') WITH (toast_tuple_target = 600);
+CREATE TABLE raw_diamonds_other PARTITION OF raw_diamonds DEFAULT WITH (toast_tuple_target = 600);
+
+-- What consolidation has still to do, in the order in which it takes it. SPEC's index on created_at would serve the
+-- same question; keyed by stone, a pass walks the heap and every index it writes in one direction.
+CREATE INDEX idx_raw_diamonds_unconsolidated ON raw_diamonds (feed, supplier_stone_id) WHERE NOT consolidated;
+
+CREATE TABLE rejected_diamonds (
+    feed TEXT NOT NULL,
+    -- A null item has a made-up id: its run, partition and position.
+    supplier_stone_id TEXT NOT NULL,
+    offer_id TEXT,
+    run_id UUID NOT NULL,
+    reason TEXT NOT NULL,
+    json_path TEXT NOT NULL,
+    payload JSON,
+    readable BOOLEAN NOT NULL DEFAULT TRUE,
+    first_seen_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    last_seen_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    resolved_at TIMESTAMPTZ,
+    PRIMARY KEY (feed, supplier_stone_id)
+);
+
+CREATE INDEX rejected_diamonds_run ON rejected_diamonds (run_id);
+CREATE INDEX rejected_diamonds_open ON rejected_diamonds (feed, reason) WHERE resolved_at IS NULL;
+
+-- The quality report's odd single fields: how often, why, and a few examples.
+CREATE TABLE run_warnings (
+    run_id UUID NOT NULL REFERENCES run_metadata (run_id) ON DELETE CASCADE,
+    json_path TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    occurrences BIGINT NOT NULL,
+    examples TEXT[] NOT NULL,
+    PRIMARY KEY (run_id, json_path, reason)
+);
+
+-- Stones that a complete full run did not see, frozen when it ended.
+CREATE TABLE removal_candidates (
+    run_id UUID NOT NULL REFERENCES run_metadata (run_id) ON DELETE CASCADE,
+    feed TEXT NOT NULL,
+    supplier_stone_id TEXT NOT NULL,
+    lab_grown BOOLEAN NOT NULL,
+    state TEXT NOT NULL DEFAULT 'frozen' CHECK (state IN ('frozen', 'guarded', 'gone', 'present', 'uncertain', 'removed')),
+    decided_at TIMESTAMPTZ,
+    PRIMARY KEY (run_id, supplier_stone_id)
+);
+
+CREATE INDEX removal_candidates_undecided ON removal_candidates (run_id, lab_grown, supplier_stone_id) WHERE state = 'frozen';
+
+INSERT INTO schema_migrations (version, description)
+VALUES ('0002', 'Raw answers: the supplier''s latest payload for every stone, byte for byte, and what could not be used.');
+
+-- ---- 0003_diamonds
+-- The catalogue: priced diamonds, the rules that price them, and the version a shop's cache compares.
+-- Why: one clean row per stone, made from the newest raw payload; what is decided here (trade) is kept apart from it.
+
+CREATE TABLE pricing_rules (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    priority INTEGER NOT NULL DEFAULT 100,
+    carat_min NUMERIC(6, 2),
+    carat_max NUMERIC(6, 2),
+    shapes TEXT[],
+    lab_grown BOOLEAN,
+    feed TEXT,
+    markup_ratio NUMERIC(5, 4) NOT NULL,
+    rating INTEGER CHECK (rating BETWEEN 1 AND 10),
+    active BOOLEAN NOT NULL DEFAULT TRUE,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE INDEX pricing_rules_active ON pricing_rules (priority, id) WHERE active;
+
+-- The rule that matches everything; its id is fixed so that every installation and every test agrees on it.
+INSERT INTO pricing_rules (id, priority, markup_ratio, rating)
+VALUES ('00000000-0000-4000-8000-000000001000', 1000, 1.15, 5);
+
+CREATE TABLE diamonds (
+    id UUID PRIMARY KEY,
+    feed TEXT NOT NULL DEFAULT 'nivoda',
+    supplier_stone_id TEXT NOT NULL,
+    offer_id TEXT NOT NULL,
+    shape TEXT NOT NULL,
+    carats NUMERIC(6, 2) NOT NULL,
+    color TEXT,
+    clarity TEXT,
+    cut TEXT,
+    polish TEXT,
+    symmetry TEXT,
+    fluorescence TEXT,
+    lab_grown BOOLEAN NOT NULL DEFAULT FALSE,
+    treated BOOLEAN NOT NULL DEFAULT FALSE,
+    feed_price NUMERIC(12, 2) NOT NULL,
+    price_per_carat NUMERIC(12, 2) NOT NULL,
+    price_model_price NUMERIC(12, 2) NOT NULL,
+    markup_ratio NUMERIC(5, 4) NOT NULL,
+    rating INTEGER CHECK (rating BETWEEN 1 AND 10),
+    rule_id UUID,
+    -- What the supplier says, what was done here, and what a shop therefore sees.
+    feed_availability TEXT NOT NULL CHECK (feed_availability IN ('available', 'on_hold', 'sold', 'unavailable')),
+    local_status TEXT CHECK (local_status IN ('on_hold', 'sold')),
+    local_status_at TIMESTAMPTZ,
+    local_hold_until TIMESTAMPTZ,
+    availability TEXT NOT NULL GENERATED ALWAYS AS (
+        CASE
+            WHEN local_status = 'sold' THEN 'sold'
+            WHEN local_status = 'on_hold' AND feed_availability = 'available' THEN 'on_hold'
+            ELSE feed_availability
+        END
+    ) STORED,
+    raw_availability TEXT,
+    hold_id TEXT,
+    image_url TEXT,
+    video_url TEXT,
+    certificate_lab TEXT,
+    certificate_number TEXT,
+    certificate_pdf_url TEXT,
+    measurements JSONB,
+    attributes JSONB,
+    supplier_name TEXT,
+    supplier_legal_name TEXT,
+    -- 1 is the best grade (domain/grades.py); NULL where there is none.
+    color_rank SMALLINT,
+    clarity_rank SMALLINT,
+    fancy_color TEXT,
+    fancy_intensity TEXT,
+    fancy_overtone TEXT,
+    length_mm NUMERIC(7, 2),
+    width_mm NUMERIC(7, 2),
+    depth_mm NUMERIC(7, 2),
+    table_percent NUMERIC(7, 2),
+    depth_percent NUMERIC(7, 2),
+    ratio NUMERIC(8, 3),
+    eye_clean BOOLEAN,
+    delivery_days_min INTEGER,
+    delivery_days_max INTEGER,
+    returnable BOOLEAN,
+    -- The payload this row was made from.
+    raw_hash TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deleted')),
+    source_updated_at TIMESTAMPTZ,
+    last_seen_at TIMESTAMPTZ NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    deleted_at TIMESTAMPTZ,
+    UNIQUE (feed, supplier_stone_id),
+    CHECK ((status = 'deleted') = (deleted_at IS NOT NULL))
+);
+
+CREATE INDEX idx_diamonds_search ON diamonds (shape, carats, color, clarity) WHERE status = 'active';
+CREATE INDEX idx_diamonds_price ON diamonds (feed_price) WHERE status = 'active';
+CREATE INDEX idx_diamonds_lab_grown ON diamonds (lab_grown) WHERE status = 'active';
+CREATE INDEX idx_diamonds_cut ON diamonds (cut) WHERE status = 'active';
+CREATE INDEX idx_diamonds_carats ON diamonds (carats) WHERE status = 'active';
+CREATE INDEX idx_diamonds_selling_price ON diamonds (price_model_price, id) WHERE status = 'active';
+CREATE INDEX idx_diamonds_created ON diamonds (created_at, id) WHERE status = 'active';
+
+-- Raised in every transaction that changes what a shop could see of a feed.
+CREATE TABLE dataset_versions (
+    feed TEXT PRIMARY KEY,
+    version BIGINT NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
+
+INSERT INTO schema_migrations (version, description)
+VALUES ('0003', 'The catalogue: priced diamonds, the rules that price them, and the version a shop''s cache compares.');
+
+-- ---- 0004_access_and_history
+-- Who may ask, what was traded, and who did what: keys, holds, purchases, signatures, audit and errors.
+-- Why: these outlive runs and stones, and answer the questions of an operator after the fact.
+
+CREATE TABLE api_keys (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    key_hash TEXT NOT NULL UNIQUE,
+    client_name TEXT NOT NULL,
+    permissions TEXT[] NOT NULL DEFAULT '{}' CHECK (permissions <@ ARRAY['read', 'cost', 'trade', 'admin']),
+    active BOOLEAN NOT NULL DEFAULT TRUE,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    last_used_at TIMESTAMPTZ,
+    expires_at TIMESTAMPTZ
+);
+
+CREATE TABLE hold_history (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    diamond_id UUID REFERENCES diamonds (id),
+    feed TEXT NOT NULL,
+    feed_hold_id TEXT,
+    offer_id TEXT NOT NULL,
+    client TEXT,
+    status TEXT NOT NULL,
+    denied BOOLEAN NOT NULL DEFAULT FALSE,
+    hold_until TIMESTAMPTZ,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE INDEX hold_history_diamond ON hold_history (diamond_id, created_at DESC);
+
+CREATE TABLE purchase_history (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    diamond_id UUID REFERENCES diamonds (id),
+    feed TEXT NOT NULL,
+    feed_order_id TEXT,
+    offer_id TEXT NOT NULL,
+    client TEXT,
+    idempotency_key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reference TEXT,
+    comments TEXT,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (client, idempotency_key)
+);
+
+CREATE INDEX purchase_history_diamond ON purchase_history (diamond_id);
+
+CREATE TABLE request_signatures (
+    client TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (client, signature)
+);
+
+CREATE TABLE audit_log (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    details JSONB NOT NULL DEFAULT '{}',
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE INDEX audit_log_created ON audit_log (created_at DESC);
+
+CREATE TABLE error_logs (
+    id BIGSERIAL PRIMARY KEY,
+    service TEXT NOT NULL,
+    error_message TEXT NOT NULL,
+    stack_trace TEXT,
+    context JSONB,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE INDEX error_logs_service ON error_logs (service, created_at DESC);
+CREATE INDEX error_logs_created ON error_logs (created_at DESC);
+
+INSERT INTO schema_migrations (version, description)
+VALUES ('0004', 'Who may ask, what was traded, and who did what: keys, holds, purchases, signatures, audit and errors.');
+
+COMMIT;

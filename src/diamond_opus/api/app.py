@@ -1,0 +1,42 @@
+"""The application: routes, errors and layers put together around what they are given."""
+
+import orjson
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from diamond_opus.api.auth import Authenticator
+from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.errors import install_error_handlers
+from diamond_opus.api.health import ReadinessCheck
+from diamond_opus.api.middleware import Edge, Guard
+from diamond_opus.api.openapi import describe
+from diamond_opus.api.routes import make_bare_app
+
+_READABLE_HEADERS = ("X-Trace-Id", "ETag", "Retry-After")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+
+
+def create_app(dependencies: ApiDependencies) -> FastAPI:
+    """An ASGI application that opens nothing and closes nothing: the pool is its owner's.
+
+    Raises ConfigurationError for trusted proxies that are no addresses.
+    """
+    app = make_bare_app(dependencies.version)
+    app.state.dependencies = dependencies
+    app.state.authenticator = Authenticator(dependencies)
+    app.state.readiness = ReadinessCheck(dependencies)
+    app.state.openapi_json = orjson.dumps(describe(app))
+    install_error_handlers(app)
+    # The last one added is the outermost; even a 500 must be readable for a page of another origin.
+    app.add_middleware(Guard)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(dependencies.cors_origins),
+        allow_credentials=False,
+        allow_methods=_METHODS,
+        allow_headers=["*"],
+        expose_headers=_READABLE_HEADERS,
+        max_age=600,
+    )
+    app.add_middleware(Edge, clock=dependencies.clock)
+    return app

@@ -1,0 +1,159 @@
+"""Who asks, and whether they may: every route under /api/v2 names the permission that it needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+from fastapi.openapi.models import SecuritySchemeType
+from fastapi.security.base import SecurityBase
+
+from diamond_opus.api.attempts import FailedAttempts
+from diamond_opus.api.client_address import ClientAddresses
+from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.errors import ApiError, ErrorCode, forbidden
+from diamond_opus.keys.api_keys import is_generated_key
+from diamond_opus.keys.lookup import KeyLookup
+from diamond_opus.keys.permissions import Permission, with_implied
+from diamond_opus.keys.signatures import SignatureRefused, SignedRequest, verify_signature
+
+API_KEY_HEADER = "X-API-Key"
+CLIENT_ID_HEADER = "X-Client-Id"
+TIMESTAMP_HEADER = "X-Timestamp"
+SIGNATURE_HEADER = "X-Signature"
+
+_SIGNATURE_HEADERS = (CLIENT_ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
+_SCHEME_PREFIX = "needs:"
+_UNCHANGING = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. ``id`` names a client for ever (``key:<uuid>`` or ``hmac:<client>``), ``name`` is for people.
+
+    ``permissions`` hold all that is implied.
+    """
+
+    id: str
+    name: str
+    permissions: frozenset[Permission]
+
+    @property
+    def sees_cost(self) -> bool:
+        return Permission.COST in self.permissions
+
+
+class Authenticator:
+    """Knows a caller by key or signature, and slows down who guesses."""
+
+    def __init__(self, dependencies: ApiDependencies) -> None:
+        self._clock = dependencies.clock
+        self._hmac_clients = dependencies.hmac_clients
+        self._attempts = FailedAttempts(dependencies.clock)
+        self._addresses = ClientAddresses(dependencies.trusted_proxies)
+        self._keys = KeyLookup(
+            dependencies.pool,
+            dependencies.clock,
+            connection_timeout_seconds=dependencies.connection_timeout_seconds,
+        )
+
+    async def identify(self, request: Request) -> Caller:
+        """The caller. Raises ApiError 401 or 429; a key that is wrong is not followed by a look at signatures."""
+        key = request.headers.get(API_KEY_HEADER)
+        if key is None and not any(name in request.headers for name in _SIGNATURE_HEADERS):
+            raise _unauthorized(
+                "this route needs authentication",
+                f"Send {API_KEY_HEADER}, or a signature in {', '.join(_SIGNATURE_HEADERS)}; see /api-docs.",
+            )
+        address = self._addresses.of(request)
+        # Nobody finds one of our keys by trying, so that a neighbour's mistakes need not lock out who has one;
+        # a secret that a person chose is another matter.
+        if key is None or not is_generated_key(key):
+            self._refuse_if_blocked(address)
+        try:
+            return await self._by_key(key) if key is not None else await self._by_signature(request)
+        except ApiError as error:
+            if error.status_code == 401:
+                self._refuse_if_blocked(address)
+                self._attempts.note_failure(address)
+            raise
+
+    async def _by_key(self, text: str) -> Caller:
+        key = await self._keys.find_usable(text)
+        if key is None:
+            raise _unauthorized(
+                "the API key is unknown, revoked or expired",
+                "Check it, or ask the operator for a new one.",
+            )
+        return Caller(f"key:{key.id}", key.client_name, with_implied(key.permissions))
+
+    async def _by_signature(self, request: Request) -> Caller:
+        client_id, timestamp, signature = (request.headers.get(name, "") for name in _SIGNATURE_HEADERS)
+        method: str = request.scope["state"]["called_method"]
+        signed = SignedRequest(
+            client_id, timestamp, signature, method, _signed_targets(request, method), await request.body()
+        )
+        try:
+            client = verify_signature(self._hmac_clients, signed, self._clock.now())
+        except SignatureRefused as error:
+            raise _unauthorized(str(error), error.hint) from error
+        return Caller(f"hmac:{client.name}", client.name, with_implied(client.permissions))
+
+    def _refuse_if_blocked(self, address: str) -> None:
+        seconds = self._attempts.seconds_blocked(address)
+        if seconds:
+            raise ApiError(
+                429,
+                ErrorCode.RATE_LIMITED,
+                "too many failed authentications from this address",
+                hint=f"Try again in {seconds} s, with the right credentials.",
+                headers={"Retry-After": str(seconds)},
+            )
+
+
+class Needs(SecurityBase):
+    """A route's dependency: yields the caller, who has the permission. Raises ApiError 401, 403 or 429.
+
+    FastAPI notes its ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
+    """
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+        self.scheme_name = _SCHEME_PREFIX + permission
+        self.model = SecurityBaseModel(type=SecuritySchemeType.apiKey)
+
+    async def __call__(self, request: Request) -> Caller:
+        authenticator = cast("Authenticator", request.app.state.authenticator)
+        caller = await authenticator.identify(request)
+        request.scope["state"]["caller_name"] = caller.name
+        if self.permission not in caller.permissions:
+            raise forbidden(self.permission, f"{caller.name} lacks the permission {self.permission.value!r}")
+        return caller
+
+
+def permission_of_scheme(scheme_name: str) -> str:
+    return scheme_name.removeprefix(_SCHEME_PREFIX)
+
+
+def _signed_targets(request: Request, method: str) -> Sequence[bytes]:
+    """What may stand for PATH in a signature: the path exactly as called, with its query string where it has one.
+
+    Only for what changes nothing may the query be left out, as SPEC's first clients do.
+    """
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    if not query:
+        return [path]
+    with_query = path + b"?" + query
+    return [with_query, path] if method in _UNCHANGING else [with_query]
+
+
+def _unauthorized(message: str, hint: str) -> ApiError:
+    return ApiError(
+        401,
+        ErrorCode.UNAUTHORIZED,
+        message,
+        hint=hint,
+        headers={"WWW-Authenticate": f'ApiKey header="{API_KEY_HEADER}"'},
+    )

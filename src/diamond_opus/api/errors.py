@@ -1,0 +1,183 @@
+"""Which status, code and words every failure gets; what the driver said stays in the log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from math import ceil
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from psycopg.errors import QueryCanceled
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from diamond_opus.api.answers import answer_error
+from diamond_opus.catalog.parameters import InvalidParameters, PermissionMissing
+from diamond_opus.db.errors import is_transient
+from diamond_opus.domain.errors import Retryable
+from diamond_opus.observability.logging import get_logger
+
+RETRY_AFTER_SECONDS = 5
+
+_MOST_SHOWN = 200
+
+log = get_logger(__name__)
+
+
+class ErrorCode(StrEnum):
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    DIAMOND_NOT_FOUND = "DIAMOND_NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    CONFLICT = "CONFLICT"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    RATE_LIMITED = "RATE_LIMITED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+
+
+class ApiError(HTTPException):
+    """A refusal with its status; ``details`` is plain JSON and ``hint`` says what to do."""
+
+    def __init__(
+        self,
+        status: int,
+        code: ErrorCode,
+        message: str,
+        *,
+        details: Any = None,
+        hint: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, dict(headers or {}))
+        self.code = code
+        self.details = details
+        self.hint = hint
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """One handler for each kind of failure; what none of them takes becomes the guard's 500."""
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(InvalidParameters, _invalid)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(PermissionMissing, _forbidden)
+    app.add_exception_handler(Retryable, _unavailable)
+    app.add_exception_handler(psycopg.Error, _database_failed)
+
+
+def forbidden(permission: str, message: str) -> ApiError:
+    return ApiError(
+        403,
+        ErrorCode.FORBIDDEN,
+        message,
+        details={"permission": permission},
+        hint=f"Ask the operator for a key with the permission {permission!r}.",
+    )
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if isinstance(error, ApiError):
+        return answer_error(
+            error.status_code,
+            error.code,
+            error.detail,
+            details=error.details,
+            hint=error.hint,
+            headers=error.headers,
+        )
+    return _routing_failed(_request, error)
+
+
+def _routing_failed(request: Request, error: HTTPException) -> Response:
+    """What the framework itself refuses: an unknown route, a wrong method, a body that is no JSON."""
+    path = request.url.path[:_MOST_SHOWN]
+    if error.status_code == 404:
+        hint = "GET /api-docs lists the routes."
+        return answer_error(404, ErrorCode.NOT_FOUND, f"there is no route {path}", hint=hint)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        details = {"allowed": [method.strip() for method in allowed.split(",") if method.strip()]}
+        return answer_error(
+            405,
+            ErrorCode.METHOD_NOT_ALLOWED,
+            f"{request.method} {path} is not possible",
+            details=details,
+            headers=error.headers,
+        )
+    code = ErrorCode.VALIDATION_ERROR if error.status_code < 500 else ErrorCode.INTERNAL_ERROR
+    return answer_error(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, InvalidParameters):
+        raise error
+    problems = [
+        {name: value for name, value in asdict(problem).items() if value is not None}
+        for problem in error.problems
+    ]
+    return _validation_error(problems)
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    """A body or path that does not fit its model, told as the query's problems are."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    problems = [_describe(problem) for problem in error.errors()]
+    return _validation_error(problems)
+
+
+def _describe(problem: Mapping[str, Any]) -> Mapping[str, str]:
+    where = problem["loc"][1:]
+    if problem["type"] == "json_invalid":
+        return {
+            "parameter": "body",
+            "message": f"is no JSON: {problem['ctx']['error']} at character {where[0]}",
+        }
+    return {"parameter": ".".join(str(part) for part in where) or "body", "message": problem["msg"]}
+
+
+def _validation_error(problems: Sequence[Mapping[str, Any]]) -> Response:
+    names = list(dict.fromkeys(str(problem["parameter"]) for problem in problems))
+    message = f"invalid: {', '.join(names)}; details says why"
+    return answer_error(400, ErrorCode.VALIDATION_ERROR, message, details=problems)
+
+
+async def _forbidden(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, PermissionMissing):
+        raise error
+    return await _refused(_request, forbidden(error.permission, str(error)))
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    """Something we depend on is away for a moment."""
+    wish = error.retry_after_seconds if isinstance(error, Retryable) else None
+    seconds = ceil(wish or RETRY_AFTER_SECONDS)
+    log.warning("service_unavailable", reason=str(error))
+    return answer_error(
+        503,
+        ErrorCode.SERVICE_UNAVAILABLE,
+        "the service cannot answer right now",
+        hint=f"Try again in {seconds} s; GET /ready says what is wrong.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+async def _database_failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, QueryCanceled):
+        log.warning("statement_timed_out", path=request.url.path)
+        return answer_error(
+            503,
+            ErrorCode.SERVICE_UNAVAILABLE,
+            "the database took too long for this question",
+            hint="Narrow it, for instance by shape and carats, or page with cursors instead of page numbers.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    if is_transient(error):
+        return await _unavailable(request, error)
+    raise error

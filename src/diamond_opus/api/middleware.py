@@ -1,0 +1,165 @@
+"""What happens to every request whatever its route: a trace, a log line, safe headers, bounds, and never a crash."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diamond_opus.api.answers import answer_error
+from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.query_string import loggable_query
+from diamond_opus.domain.clock import Clock
+from diamond_opus.observability.error_log import record_exception
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.trace import Trace, new_trace, parse_traceparent, use_trace
+
+MOST_BODY_BYTES = 1024 * 1024
+
+_GIVEN_TRACE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_DIGITS = re.compile(r"[0-9]+")
+_PROBES = frozenset({"/health", "/ready"})
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+log = get_logger(__name__)
+
+
+class Edge:
+    """The outermost layer: every answer, errors included, gets its trace id and safe headers, and is logged once.
+
+    HEAD is answered as GET without the body.
+    """
+
+    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = _trace_of(Headers(scope=scope))
+        started = self._clock.monotonic()
+        scope.setdefault("state", {})["called_method"] = scope["method"]
+        is_head = scope["method"] == "HEAD"
+        status = 0
+
+        async def send_finished(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Trace-Id"] = trace.trace_id
+                for name, value in _SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        with use_trace(trace):
+            try:
+                # A copy: the server looks at its own to know that the answer to a HEAD has no body.
+                await self._app({**scope, "method": "GET"} if is_head else scope, receive, send_finished)
+            finally:
+                _log_request(scope, status, self._clock.monotonic() - started)
+
+
+class Guard:
+    """The innermost layer: bounds the body, and turns what nobody handled into a 500 that tells nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _announces_too_much(Headers(scope=scope).get("content-length", "")):
+            refusal = _too_large()
+            response = answer_error(refusal.status_code, refusal.code, refusal.detail, hint=refusal.hint)
+            await response(scope, receive, send)
+            return
+        has_started = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, _bounded(receive), send_noting)
+        except Exception as error:
+            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if has_started:
+                raise  # half an answer is out: only a broken connection tells the client so
+            response = answer_error(
+                500, ErrorCode.INTERNAL_ERROR, "an unexpected error happened; it was recorded"
+            )
+            await response(scope, receive, send)
+            await _record(scope, error)
+
+
+def _trace_of(headers: Headers) -> Trace:
+    given = headers.get("x-trace-id", "")
+    if _GIVEN_TRACE_ID.fullmatch(given):
+        return new_trace(given)
+    parent = parse_traceparent(headers.get("traceparent"))
+    return parent.child() if parent else new_trace()
+
+
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    """``status`` is 0 when the client went away before there was one."""
+    fields = {
+        "method": scope["state"]["called_method"],
+        "path": scope["path"],
+        "query": loggable_query(scope["query_string"]),
+        "status": status,
+        "duration_ms": round(seconds * 1000, 2),
+        "caller": scope["state"].get("caller_name"),
+    }
+    if scope["path"] in _PROBES and status == HTTPStatus.OK:
+        log.debug("request_handled", **fields)
+    else:
+        log.info("request_handled", **fields)
+
+
+def _announces_too_much(length: str) -> bool:
+    return _DIGITS.fullmatch(length) is not None and (len(length) > 15 or int(length) > MOST_BODY_BYTES)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """``receive`` for a body that did not say how long it is, or lied."""
+    total = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MOST_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    return receive_bounded
+
+
+def _too_large() -> ApiError:
+    return ApiError(
+        413,
+        ErrorCode.PAYLOAD_TOO_LARGE,
+        "the body is larger than 1 MB",
+        hint=f"Send at most {MOST_BODY_BYTES} bytes.",
+    )
+
+
+async def _record(scope: Scope, error: Exception) -> None:
+    """One row for the operator's list of errors, after the client has its answer."""
+    pool: Any = Request(scope).app.state.dependencies.pool
+    context = {"method": scope["method"], "path": scope["path"]}
+    await record_exception(pool, error, service="api", context=context)

@@ -1,0 +1,46 @@
+"""Which routes there are, and what they have in common; made without a database, so that it can be described."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from diamond_opus.api import docs, health
+from diamond_opus.api.public import diamonds
+from diamond_opus.api.schemas import Error
+
+PREFIX = "/api/v2"
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {
+        "description": "VALIDATION_ERROR: details names every parameter that is wrong, and what is allowed."
+    },
+    401: {"description": "UNAUTHORIZED: no credentials, or wrong ones."},
+    403: {"description": "FORBIDDEN: details names the permission that is missing."},
+    404: {"description": "NOT_FOUND, or DIAMOND_NOT_FOUND."},
+    413: {"description": "PAYLOAD_TOO_LARGE: the body is larger than 1 MB."},
+    429: {"description": "RATE_LIMITED: wait for Retry-After seconds."},
+    500: {"description": "INTERNAL_ERROR: recorded under its trace id."},
+    503: {"description": "SERVICE_UNAVAILABLE: try again after Retry-After seconds."},
+}
+
+
+def make_bare_app(version: str) -> FastAPI:
+    """The application with its routes, before it is given what they work on."""
+    app = FastAPI(
+        title="Diamond Opus API",
+        version=version,
+        description="Search a priced catalogue of diamonds. Money is whole US cents, times are UTC.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.include_router(health.router)
+    app.include_router(docs.router)
+    versioned = APIRouter(
+        prefix=PREFIX, responses={status: {"model": Error, **text} for status, text in _ERRORS.items()}
+    )
+    versioned.include_router(diamonds.router)
+    app.include_router(versioned)
+    return app

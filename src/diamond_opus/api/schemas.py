@@ -1,0 +1,124 @@
+"""What answers look like, for OpenAPI: the routes write JSON from rows, and a test compares the two."""
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from diamond_opus.api.errors import ErrorCode
+from diamond_opus.domain.grades import Availability
+
+Item = TypeVar("Item")
+
+_COST = "Only shown to keys with the permission cost; otherwise the field is left out."
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Diamond(Answer):
+    """A stone. Every field is always there, null when unknown, but those that need the permission `cost`.
+
+    Money is whole US cents, weights are carats, timestamps are UTC.
+    """
+
+    id: UUID = Field(description="The same stone has the same id for ever.")
+    feed: str = Field(description="Where the stone was read from.")
+    supplier_stone_id: str | None = Field(None, description=_COST)
+    offer_id: str | None = Field(None, description=_COST)
+    shape: str
+    carats: float = Field(description="Weight, exact to two decimals.")
+    color: str | None = Field(description="D to Z, or FANCY.")
+    clarity: str | None
+    cut: str | None
+    polish: str | None
+    symmetry: str | None
+    fluorescence: str | None
+    fancy_color: str | None
+    fancy_intensity: str | None
+    fancy_overtone: str | None
+    lab_grown: bool
+    treated: bool
+    feed_price_cents: int | None = Field(None, description=f"What we pay. {_COST}")
+    price_per_carat_cents: int | None = Field(None, description=f"What we pay for a carat. {_COST}")
+    price_model_price_cents: int = Field(description="The selling price.")
+    price_model_price_per_carat_cents: int | None = Field(description="The selling price of a carat.")
+    markup_ratio: float | None = Field(None, description=f"Selling price / feed price. {_COST}")
+    rule_id: UUID | None = Field(None, description=f"The pricing rule that matched. {_COST}")
+    rating: int | None = Field(description="1 to 10, by our rules.")
+    availability: Availability
+    raw_availability: str | None = Field(description="The feed's own word.")
+    hold_id: str | None = Field(None, description=_COST)
+    image_url: str | None
+    video_url: str | None
+    certificate_lab: str | None
+    certificate_number: str | None
+    certificate_pdf_url: str | None
+    length_mm: float | None
+    width_mm: float | None
+    depth_mm: float | None
+    ratio: float | None = Field(description="Length / width.")
+    table_percent: float | None
+    depth_percent: float | None
+    eye_clean: bool | None
+    delivery_days_min: int | None
+    delivery_days_max: int | None
+    returnable: bool | None
+    measurements: dict[str, Any] | None = Field(description="As the certificate says.")
+    attributes: dict[str, Any] | None
+    supplier_name: str | None = Field(None, description=f"The vendor. {_COST}")
+    supplier_legal_name: str | None = Field(None, description=_COST)
+    status: Literal["active", "deleted"]
+    source_updated_at: datetime | None
+    last_seen_at: datetime = Field(description="When the feed last showed the stone.")
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+class Pagination(Answer):
+    total: int = Field(description="Everything that the search finds, exactly.")
+    page: int | None = Field(description="null when a cursor was followed.")
+    limit: int
+    total_pages: int
+    next_cursor: str | None = Field(description="Goes on behind this page; null at the end.")
+
+
+class ListOf(Answer, Generic[Item]):
+    data: list[Item]
+    pagination: Pagination
+
+
+class One(Answer, Generic[Item]):
+    data: Item
+
+
+class ErrorDetails(Answer):
+    code: ErrorCode
+    message: str = Field(description="For people; may change.")
+    details: Any = Field(None, description="What exactly; its shape depends on the code.")
+    hint: str | None = Field(None, description="What to do.")
+    trace_id: str = Field(description="Name it when you ask about this error.")
+
+
+class Error(Answer):
+    error: ErrorDetails
+
+
+class Health(Answer):
+    status: Literal["ok"]
+    timestamp: datetime
+
+
+class Component(Answer):
+    status: Literal["ok", "failed"]
+    problem: str | None = None
+
+
+class Readiness(Answer):
+    status: Literal["ready", "not_ready"]
+    timestamp: datetime
+    components: dict[str, Component]

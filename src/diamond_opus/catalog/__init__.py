@@ -1,0 +1,1 @@
+"""What a shop may ask of the catalogue, and what it gets."""

@@ -1,0 +1,59 @@
+"""One run in one process: plan it or find the unfinished one, read, consolidate, until it is over."""
+
+import asyncio
+
+from diamond_opus.cli.follow import View, follow
+from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
+from diamond_opus.runs import store
+from diamond_opus.runs.model import Run, RunType
+from diamond_opus.schedule.plan_run import plan_run
+from diamond_opus.wiring import Pipeline, planning_settings
+
+#: How soon this process looks again for what is due; its wake-ups never leave it.
+_SWEEP_SECONDS = 5
+
+
+async def plan(pipeline: Pipeline, feed: str, run_type: RunType | None, view: View) -> Run:
+    """Plan a new run and wake its workers. Raises RunRefused while the feed has an active one."""
+    run_id = await plan_run(
+        pool=pipeline.pool,
+        source=pipeline.sources[feed],
+        watermarks=pipeline.watermarks,
+        work_items=pipeline.queues[WORK_ITEMS],
+        consolidate=pipeline.queues[CONSOLIDATE],
+        alerts=pipeline.alerts,
+        run_type=run_type,
+        settings=planning_settings(pipeline.settings),
+        on_count=view.counting,
+    )
+    async with pipeline.pool.connection() as conn:
+        return await store.get_run(conn, run_id)
+
+
+async def drive(
+    pipeline: Pipeline, feed: str, run_type: RunType | None, view: View, stop: asyncio.Event
+) -> Run:
+    """A whole run; one that another process left unfinished is finished instead of a new one."""
+    async with pipeline.pool.connection() as conn:
+        run = await store.find_active_run(conn, feed)
+    if run is None:
+        run = await plan(pipeline, feed, run_type, view)
+    done = asyncio.Event()
+    parts = [
+        asyncio.create_task(pipeline.consume_work(done)),
+        asyncio.create_task(pipeline.consume_consolidation(done)),
+        asyncio.create_task(pipeline.sweeper(feed=feed, alone=True, seconds=_SWEEP_SECONDS).run(done)),
+    ]
+    # Ended by its event: a cancelled wait for a pooled connection may go on all the same.
+    following = asyncio.create_task(follow(pipeline.pool, run.run_id, view, done))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((following, stopping, *parts), return_when=asyncio.FIRST_COMPLETED)
+        for part in parts:
+            if part.done():
+                part.result()  # a part that ends before its time has failed
+    finally:
+        done.set()
+        stopping.cancel()
+        await asyncio.gather(*parts, following, return_exceptions=True)
+    return following.result()

@@ -1,0 +1,78 @@
+"""What every command shares: settings with logging set up, and signals that end a process in good order."""
+
+import asyncio
+import getpass
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from rich.console import Console
+
+from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.observability.logging import configure_logging
+from diamond_opus.settings import Settings, load_settings
+
+Result = TypeVar("Result")
+
+#: People read standard error; standard output is for what a command was asked to print.
+console = Console(stderr=True)
+
+#: For tables that were asked for; in a pipe nothing is folded to the width of a terminal that is not there.
+output = Console(width=None if sys.stdout.isatty() else 180)
+
+
+def prepare(service: str, *, quiet: bool = False, **overrides: Any) -> Settings:
+    """Read the settings and set up logging; ``quiet`` shows warnings only, for commands that draw progress."""
+    settings = load_settings(**overrides)
+    _check_database_url(settings)
+    level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
+    as_json = {"auto": None, "json": True, "text": False}[settings.log_format]
+    configure_logging(service=service, level=level, as_json=as_json)
+    return settings
+
+
+def _check_database_url(settings: Settings) -> None:
+    """The driver's own complaint would quote a malformed URL, password included."""
+    try:
+        conninfo_to_dict(settings.server_url or "")
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(
+            "DATABASE_URL is no connection string; write it as postgresql://user:password@host:5432/database"
+        ) from None
+
+
+def run_async(main: Coroutine[Any, Any, Result]) -> Result:
+    return asyncio.run(main)
+
+
+def actor() -> str:
+    """Who acts, for the audit log; in a container a user may have a number and no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid {os.getuid()}"
+
+
+@asynccontextmanager
+async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        if stop.is_set():
+            sys.exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

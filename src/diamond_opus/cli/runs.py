@@ -1,0 +1,137 @@
+"""``status``, ``retry``, ``consolidate``, ``cancel``: look at runs and put them right."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from diamond_opus.cli.follow import follow, view_for
+from diamond_opus.cli.pipeline import JsonOption
+from diamond_opus.cli.report import print_run, print_runs, run_as_json
+from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
+from diamond_opus.cli.serving import ensure_schema
+from diamond_opus.db.pool import Pool
+from diamond_opus.queue.messages import Consolidate
+from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
+from diamond_opus.runs import store
+from diamond_opus.runs.model import Run, RunState
+from diamond_opus.settings import Settings
+from diamond_opus.wakeups import wake_partitions
+from diamond_opus.wiring import Pipeline, open_database, open_pipeline
+
+RunArgument = Annotated[UUID, typer.Argument(metavar="RUN", help="The run's id; see: diamond status")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")]
+
+#: Above the sweeper's own wake numbers, so that a person's wake-up is never taken for one of them.
+_BY_HAND = 2_000_000
+
+
+def register(app: typer.Typer) -> None:
+    for command in (status, retry, consolidate, cancel):
+        app.command()(command)
+
+
+def status(
+    run_id: Annotated[UUID | None, typer.Argument(metavar="[RUN]")] = None, as_json: JsonOption = False
+) -> None:
+    """The newest runs, or one run with its partitions."""
+    run_async(_status(prepare("status", quiet=True), run_id, as_json))
+
+
+async def _status(settings: Settings, run_id: UUID | None, as_json: bool) -> None:
+    async with _opened(settings, "status") as p:
+        async with p.pool.connection() as conn:
+            if run_id is None:
+                runs = await store.list_runs(conn)
+                if as_json:
+                    print(json.dumps([run_as_json(run) for run in runs]))
+                else:
+                    print_runs(output, runs)
+                return
+            run = await store.get_run(conn, run_id)
+            partitions = await store.list_partitions(conn, run_id)
+        if as_json:
+            print(json.dumps(run_as_json(run, partitions)))
+        else:
+            print_run(output, run, partitions)
+
+
+def retry(
+    run_id: RunArgument,
+    partition: Annotated[str | None, typer.Argument(metavar="[PARTITION]")] = None,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put failed partitions back to work; each goes on at its cursor."""
+    run_async(_retry(prepare("retry", quiet=True), run_id, partition, wait, as_json))
+
+
+async def _retry(settings: Settings, run_id: UUID, partition: str | None, wait: bool, as_json: bool) -> None:
+    async with _opened(settings, "retry") as p:
+        async with p.pool.connection() as conn:
+            retried = await store.retry_run(conn, run_id, partition_id=partition, actor=actor())
+            due = await store.take_due_partitions(conn, quiet_seconds=0, limit=10_000)
+        await wake_partitions(p.queues[WORK_ITEMS], due)
+        console.print(f"{len(retried)} partitions of {run_id} are queued again: {', '.join(retried)}")
+        await _after(p.pool, run_id, wait, as_json)
+
+
+def consolidate(
+    run_id: RunArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="In spite of failed partitions; the watermark stays.")
+    ] = False,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a run's consolidation."""
+    run_async(_consolidate(prepare("consolidate", quiet=True), run_id, force, wait, as_json))
+
+
+async def _consolidate(settings: Settings, run_id: UUID, force: bool, wait: bool, as_json: bool) -> None:
+    async with _opened(settings, "consolidate") as p:
+        async with p.pool.connection() as conn:
+            run = await store.start_consolidating(conn, run_id, force=force, actor=actor())
+        wake = Consolidate(run_id=run.run_id, trace_id=run.trace_id, feed=run.feed, force=force)
+        await p.queues[CONSOLIDATE].send([wake.to_message(wakes=_BY_HAND)])
+        console.print(f"The consolidation of {run_id} is queued.")
+        await _after(p.pool, run_id, wait, as_json)
+
+
+def cancel(run_id: RunArgument) -> None:
+    """Close a run that is not complete; what it stored stays."""
+    run_async(_cancel(prepare("cancel", quiet=True), run_id))
+
+
+async def _cancel(settings: Settings, run_id: UUID) -> None:
+    async with _opened(settings, "cancel") as p:
+        async with p.pool.connection() as conn:
+            await store.cancel_run(conn, run_id, actor=actor())
+        console.print(f"{run_id} is cancelled.")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, service: str) -> AsyncIterator[Pipeline]:
+    """The pipeline on a database that answers and has the newest schema, or one line that says why not."""
+    async with open_database(settings) as url:
+        await ensure_schema(url)
+        async with open_pipeline(settings, url, service=service, needs_source=False) as pipeline:
+            yield pipeline
+
+
+async def _after(pool: Pool, run_id: UUID, wait: bool, as_json: bool) -> None:
+    """With ``--wait`` follow the run and fail unless it completes."""
+    if not wait:
+        return
+    async with stop_on_signals() as stop:
+        with view_for(console, silent=as_json) as view:
+            run: Run = await follow(pool, run_id, view, stop)
+    if as_json:
+        print(json.dumps(run_as_json(run)))
+    else:
+        print_run(console, run)
+    if run.state is not RunState.COMPLETED:
+        raise typer.Exit(1)

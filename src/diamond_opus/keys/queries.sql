@@ -1,0 +1,50 @@
+-- name: create_key
+-- One statement, so that no key is ever without its line in the audit log.
+WITH created AS (
+    INSERT INTO api_keys (key_hash, client_name, permissions, created_at, expires_at)
+    VALUES (%(key_hash)s, %(name)s, %(permissions)s, %(now)s, %(expires_at)s)
+    RETURNING id, client_name, permissions, active, created_at, last_used_at, expires_at
+),
+audited AS (
+    INSERT INTO audit_log (actor, action, subject, details, created_at)
+    SELECT %(actor)s, 'api_key_created', id::text,
+        jsonb_build_object('name', client_name, 'permissions', permissions, 'expiresAt', expires_at), %(now)s
+    FROM created
+)
+SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
+FROM created;
+
+-- name: revoke_key
+-- Nothing happens to a key that is revoked already.
+WITH revoked AS (
+    UPDATE api_keys
+    SET active = FALSE
+    WHERE id = %(id)s
+      AND active
+    RETURNING id, client_name
+)
+INSERT INTO audit_log (actor, action, subject, details, created_at)
+SELECT %(actor)s, 'api_key_revoked', id::text, jsonb_build_object('name', client_name), %(now)s
+FROM revoked;
+
+-- name: get_key
+SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
+FROM api_keys
+WHERE id = %(id)s;
+
+-- name: find_key
+SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
+FROM api_keys
+WHERE key_hash = %(key_hash)s;
+
+-- name: list_keys
+SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
+FROM api_keys
+ORDER BY created_at, id;
+
+-- name: touch_key
+-- Once a minute is enough to tell which keys are in use, however many requests and processes there are.
+UPDATE api_keys
+SET last_used_at = %(now)s
+WHERE id = %(id)s
+  AND (last_used_at IS NULL OR last_used_at <= %(now)s - interval '1 minute');

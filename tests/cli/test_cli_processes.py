@@ -1,0 +1,137 @@
+"""The processes that stay, as processes: they do their work together, and end in good order when they are told to."""
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import psycopg
+import pytest
+from cli_processes import Command
+from psycopg.conninfo import make_conninfo
+
+from diamond_opus.simulator.server import Simulator, SimulatorSettings
+
+
+@pytest.fixture
+async def supplier() -> AsyncIterator[Simulator]:
+    async with Simulator(SimulatorSettings(stones=2000, seed=7)) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(database_url: str, supplier: Simulator) -> dict[str, Any]:
+    """A server that is not ours, and the simulator."""
+    return {"database_url": database_url, "simulator_port": urlsplit(supplier.url).port, "sweep_seconds": 1}
+
+
+def fetch(url: str, query: str) -> Any:
+    with psycopg.connect(url) as conn:
+        row = conn.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.mark.long  # four processes, one after the other, and a whole run
+async def test_schedule_then_worker_then_consolidator_until_idle_complete_a_run(
+    diamond: Command, settings: dict[str, Any]
+) -> None:
+    for arguments in (["schedule"], ["worker", "--until-idle"], ["consolidator", "--until-idle"]):
+        async with diamond.started(*arguments, **settings) as process:
+            code, complaints = await process.ended()
+            assert code == 0, complaints
+    url = settings["database_url"]
+    assert fetch(url, "SELECT state FROM run_metadata") == "completed"
+    raw, rejected, diamonds = (
+        fetch(url, f"SELECT count(*) FROM {table}")
+        for table in ("raw_diamonds", "rejected_diamonds WHERE readable", "diamonds")
+    )
+    assert diamonds == raw - rejected > 1900
+    async with diamond.started("status", "--json", **settings) as process:
+        [run] = json.loads(await process.line())
+    assert run["state"] == "completed"
+
+
+@pytest.mark.long  # a worker is stopped in the middle of a slow run, and another one does the rest
+async def test_a_stopped_worker_gives_back_what_it_reads_and_another_goes_on_at_once(
+    diamond: Command, database_url: str
+) -> None:
+    slow = SimulatorSettings(stones=2000, seed=7, answer_delay_seconds=0.05)
+    async with Simulator(slow) as supplier:
+        settings: dict[str, Any] = {
+            "database_url": database_url,
+            "simulator_port": urlsplit(supplier.url).port,
+        }
+        async with diamond.started("schedule", **settings) as process:
+            assert (await process.ended())[0] == 0
+        async with diamond.started("worker", **settings) as process:
+            await process.log("partition_started")
+            code, complaints = await process.stop()
+            assert code == 0, complaints
+        assert fetch(database_url, "SELECT count(*) FROM partition_progress WHERE state = 'running'") == 0
+        assert fetch(database_url, "SELECT state FROM run_metadata") == "ingesting"
+        async with diamond.started("worker", "--until-idle", **settings) as process:
+            code, complaints = await process.ended()
+            assert code == 0, complaints
+    assert fetch(database_url, "SELECT state FROM run_metadata") == "ingested"
+
+
+async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(
+    diamond: Command, database_url: str
+) -> None:
+    async with diamond.started("api", database_url=database_url) as process:
+        address = await process.line()
+        async with aiohttp.ClientSession() as http:
+            for path, status in (("/health", 200), ("/ready", 200), ("/api/v2/diamonds", 401)):
+                async with http.get(address + path) as answer:
+                    assert answer.status == status
+        assert (await process.stop(signal.SIGTERM))[0] == 0
+
+
+@pytest.mark.long  # one process makes its own PostgreSQL, runs and serves
+async def test_up_starts_the_first_full_run_by_itself_and_serves_what_it_read(
+    diamond: Command, supplier: Simulator
+) -> None:
+    port = urlsplit(supplier.url).port
+    async with diamond.started("up", simulator_port=port) as process:
+        address = await process.line()
+        await process.log("run_completed")
+        url = diamond("db", "url").stdout.strip()
+        assert fetch(url, "SELECT run_type FROM run_metadata") == "full"
+        assert fetch(url, "SELECT count(*) FROM diamonds") > 1900
+        async with aiohttp.ClientSession() as http, http.get(f"{address}/ready") as answer:
+            assert answer.status == 200
+        code, complaints = await process.stop()
+        assert code == 0, complaints
+    assert diamond("db", "url").returncode == 1
+
+
+async def test_a_wrong_password_is_one_line_that_says_what_to_check(
+    diamond: Command, database_url: str
+) -> None:
+    wrong = make_conninfo(database_url, password="hush-hush")
+    async with diamond.started("worker", database_url=wrong) as process:
+        code, complaints = await process.ended()
+    assert code == 1
+    [line] = complaints.splitlines()
+    assert "check user and password" in line
+    assert "hush" not in line
+
+
+async def test_the_simulator_prints_its_endpoint_and_serves_until_it_is_told_to_stop(
+    diamond: Command,
+) -> None:
+    arguments = ("simulator", "--stones", "100", "--port", "0", "--username", "me", "--password", "hush")
+    async with diamond.started(*arguments) as process:
+        endpoint = await process.line()
+        login = '{authenticate {username_and_password(username: "me", password: "hush") {token}}}'
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(endpoint, json={"query": login}) as answer,
+        ):
+            assert '"token":"' in (await answer.text()).replace(" ", "")
+        code, complaints = await process.stop(signal.SIGINT)
+    assert code == 0
+    assert "hush" not in complaints

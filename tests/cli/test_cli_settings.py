@@ -1,0 +1,56 @@
+"""A wrong or missing setting: one line that names it, exit code 2, and nothing was started."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from cli_processes import Command
+
+CASES = [
+    ("status", {"database_url": "postgres//shop:hush-hush@db.example/shop"}, "DATABASE_URL"),
+    ("worker", {"worker_concurrency": "many"}, "WORKER_CONCURRENCY ('many')"),
+    ("run", {"nivoda_endpoint": "https://supplier.example/graphql"}, "NIVODA_USERNAME is missing"),
+    ("up", {"scheduler_cron": "at two"}, "SCHEDULER_CRON ('at two')"),
+    ("api", {"hmac_secrets": '{"shop": "hush-hush'}, "HMAC_SECRETS must be a JSON object"),
+    ("api", {"trusted_proxies": "the-proxy"}, "TRUSTED_PROXIES"),
+    ("run", {"nivoda_filter": '{"colour": ["D"]}'}, "NIVODA_FILTER"),
+    ("run", {"heatmap_max_price": "1000"}, "HEATMAP_*: dense_zone_threshold is 20000"),
+    (
+        "worker",
+        {"azure_service_bus_connection_string": "Endpoint=sb://x"},
+        "AZURE_SERVICE_BUS_CONNECTION_STRING",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "named"), CASES, ids=lambda case: case if isinstance(case, str) else ""
+)
+def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
+    diamond: Command, home: Path, command: str, settings: dict[str, str], named: str
+) -> None:
+    done = diamond(command, **settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("diamond: ")
+    assert named in line
+    assert "hush" not in line
+    assert not home.exists()
+
+
+def test_a_taken_port_stops_the_start_before_a_server_is_made(diamond: Command, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = diamond("demo", port=port)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert str(port) in line
+    assert "PORT=" in line
+    assert not home.exists()
+
+
+def test_openapi_needs_neither_settings_nor_a_database(diamond: Command, home: Path) -> None:
+    done = diamond("openapi", port="not a port", database_url="nonsense")
+    assert done.returncode == 0
+    assert '"/api/v2/diamonds"' in done.stdout
+    assert not home.exists()

@@ -1,0 +1,353 @@
+"""A whole pipeline for tests: a supplier that does as it is told, real PostgreSQL, messages delivered by hand.
+
+``World`` is for tests of a precise order of events; ``simulated_pipeline`` runs the product's own loops against
+the simulator.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert
+from diamond_opus.cli.drive import drive, plan
+from diamond_opus.cli.follow import SilentView
+from diamond_opus.domain.clock import SystemClock
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import Page, Presence, RawItem, StoneSource, Unreadable
+from diamond_opus.queue.limits import LIMITS
+from diamond_opus.queue.memory import MemoryQueue
+from diamond_opus.queue.messages import Consolidate, WorkItem
+from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Message, Queue, Received
+from diamond_opus.runs import store
+from diamond_opus.runs.model import Partition, Run, RunType
+from diamond_opus.settings import load_settings
+from diamond_opus.simulator.server import Simulator
+from diamond_opus.testing import make_item
+from diamond_opus.watermark.postgres import PostgresWatermarkStore
+from diamond_opus.watermark.protocol import WatermarkStore
+from diamond_opus.wiring import Pipeline, mappers, open_pipeline
+
+FEED = "nivoda"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+Hook = Callable[[Selection, int], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Listed:
+    """A stone in the scripted supplier's list; natural, a round of 1.50 ct, unless told otherwise."""
+
+    stone_id: str
+    price_cents: int = 500_000
+    lab_grown: bool = False
+    carats: float = 1.5
+    shape: str = "ROUND"
+    color: str = "D"
+    availability: str = "AVAILABLE"
+    updated_at: datetime = LONG_AGO
+    certificate: dict[str, Any] = field(default_factory=dict)
+    payload: bytes | None = None
+    is_null: bool = False
+
+    def item(self, price_factor: float = 1) -> RawItem | Unreadable:
+        price = round(self.price_cents * price_factor)
+        if self.is_null:
+            return Unreadable("null item", "$.data.diamonds_by_query.items[0]", b"null")
+        payload = self.payload or orjson.dumps(
+            make_item(
+                supplier_stone_id=self.stone_id,
+                price=price,
+                diamond={"availability": self.availability},
+                certificate={
+                    "carats": self.carats,
+                    "shape": self.shape,
+                    "color": self.color,
+                    "labgrown": self.lab_grown,
+                    **self.certificate,
+                },
+            )
+        )
+        digest = hashlib.sha256(payload).hexdigest()
+        return RawItem(self.stone_id, f"DIAMOND/{self.stone_id}", payload, digest, price)
+
+    def matches(self, asked: Selection) -> bool:
+        dollars = self.price_cents / 100
+        hundredths = round(self.carats * 100)
+        return (
+            self.lab_grown is asked.lab_grown
+            and asked.price_from <= dollars
+            and (asked.price_to is None or dollars <= asked.price_to)
+            and (asked.carats_from is None or hundredths >= asked.carats_from)
+            and (asked.carats_to is None or hundredths <= asked.carats_to)
+            and (asked.shapes is None or self.shape in asked.shapes)
+            and (asked.colors is None or self.color in asked.colors)
+            and (asked.updated_from is None or self.updated_at >= asked.updated_from)
+        )
+
+
+class ScriptedSupplier:
+    """``StoneSource`` over a list that a test owns; the hooks are awaited before each answer."""
+
+    name = FEED
+    page_limit = 50
+    shapes: Sequence[str] = ("ROUND", "OVAL", "PEAR", "EMERALD")
+    colors: Sequence[str] = ("D", "E", "F", "G")
+
+    def __init__(self, stones: Sequence[Listed] = ()) -> None:
+        self.stones = {stone.stone_id: stone for stone in stones}
+        self.count_factor = 1.0
+        self.price_factor = 1.0
+        self.hidden: set[str] = set()  # counted, but shown on no page and by no look-up
+        self.uncertain: set[str] = set()  # what a look-up neither shows nor denies
+        self.counts: list[Selection] = []
+        self.pages: list[tuple[Selection, int]] = []
+        self.look_ups: list[Sequence[str]] = []
+        self.before_count: Hook | None = None
+        self.before_page: Hook | None = None
+        self.before_look_up: Callable[[Sequence[str]], Awaitable[None]] | None = None
+
+    def list(self, *stones: Listed) -> None:
+        self.stones |= {stone.stone_id: stone for stone in stones}
+
+    def change(self, stone_id: str, **fields: Any) -> None:
+        """A newer state of a stone, changed just now."""
+        self.stones[stone_id] = replace(
+            self.stones[stone_id], **{"updated_at": datetime.now(UTC) + timedelta(seconds=5), **fields}
+        )
+
+    def withdraw(self, *stone_ids: str) -> None:
+        for stone_id in stone_ids:
+            del self.stones[stone_id]
+
+    async def count(self, selection: Selection) -> int:
+        self.counts.append(selection)
+        if self.before_count:
+            await self.before_count(selection, 0)
+        return round(self.count_factor * sum(stone.matches(selection) for stone in self.stones.values()))
+
+    async def read_page(self, selection: Selection, *, offset: int, limit: int) -> Page:
+        self.pages.append((selection, offset))
+        if self.before_page:
+            await self.before_page(selection, offset)
+        shown = [s for s in self.stones.values() if s.matches(selection) and s.stone_id not in self.hidden]
+        return Page([stone.item(self.price_factor) for stone in shown[offset : offset + limit]])
+
+    async def look_up(self, supplier_stone_ids: Sequence[str], *, lab_grown: bool) -> Presence:
+        self.look_ups.append(supplier_stone_ids)
+        if self.before_look_up:
+            await self.before_look_up(supplier_stone_ids)
+        known = [self.stones[stone_id] for stone_id in supplier_stone_ids if stone_id in self.stones]
+        items = [s.item() for s in known if s.lab_grown is lab_grown and s.stone_id not in self.hidden]
+        uncertain = self.uncertain & set(supplier_stone_ids)
+        return Presence([item for item in items if isinstance(item, RawItem)], frozenset(uncertain))
+
+
+def stones(count: int, *, first: int = 0, lab_grown: bool = False, step_cents: int = 1_000) -> list[Listed]:
+    """``count`` different stones, from 100 dollars on, 10 dollars apart unless told otherwise."""
+    kind = "lab" if lab_grown else "nat"
+    return [
+        Listed(f"{kind}-{number:05d}", price_cents=10_000 + number * step_cents, lab_grown=lab_grown)
+        for number in range(first, first + count)
+    ]
+
+
+class RecordedAlerts:
+    """``Alerts`` that keeps them."""
+
+    def __init__(self) -> None:
+        self.raised: list[Alert] = []
+
+    async def raise_alert(self, alert: Alert) -> None:
+        self.raised.append(alert)
+
+    @property
+    def events(self) -> list[str]:
+        return [alert.event for alert in self.raised]
+
+
+class World:
+    """A database, a scripted supplier and the pipeline between them; nothing happens unless a test says so.
+
+    ``settings`` are those of the product. The queues are in memory, so that a test may lose, double and shuffle
+    messages; the back-off is a hundredth of a second.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        supplier: ScriptedSupplier | None = None,
+        *,
+        watermarks: WatermarkStore | None = None,
+        **settings: Any,
+    ) -> None:
+        self.pool = pool
+        self.supplier = supplier or ScriptedSupplier()
+        self.alerts = RecordedAlerts()
+        self.queues: Mapping[str, Queue] = {name: MemoryQueue(name, LIMITS[name]) for name in QUEUES}
+        self.watermarks = watermarks or PostgresWatermarkStore(pool)
+        self._settings = load_settings(**{"retry_first_backoff_seconds": 0.01, **settings})
+        self.process = self.another_process()
+
+    def another_process(self, **settings: Any) -> Pipeline:
+        """One more worker or consolidator: the same queues and database, an identity of its own."""
+        sources: Mapping[str, StoneSource] = {FEED: self.supplier}
+        return Pipeline(
+            settings=self._settings.model_copy(update=settings),
+            pool=self.pool,
+            sources=sources,
+            mappers=mappers(),
+            queues=self.queues,
+            watermarks=self.watermarks,
+            alerts=self.alerts,
+            clock=SystemClock(),
+            process_id=uuid4(),
+        )
+
+    async def plan(self, run_type: RunType | None = RunType.FULL) -> Run:
+        return await plan(self.process, FEED, run_type, SilentView())
+
+    async def work(self, process: Pipeline | None = None) -> None:
+        """Deliver the work items that are visible, until there are none."""
+        handler = (process or self.process).worker().handle
+        while await self.deliver(WORK_ITEMS, handler):
+            pass
+
+    async def consolidate(self, process: Pipeline | None = None) -> None:
+        consolidator = (process or self.process).consolidator()
+        while await self.deliver(WORK_DONE, consolidator.handle_work_done) + await self.deliver(
+            CONSOLIDATE, consolidator.handle_consolidate
+        ):
+            pass
+
+    async def deliver(self, queue_name: str, handler: Callable[[Received], Awaitable[None]]) -> int:
+        queue = self.queues[queue_name]
+        messages = await queue.receive(1000, wait_seconds=0)
+        for message in messages:
+            await handler(message)
+            await queue.complete(message)
+        return len(messages)
+
+    async def lose_messages(self) -> int:
+        """Every message under way is gone."""
+        return sum([await self.deliver(name, _ignore) for name in QUEUES])
+
+    async def sweep(self, *, seconds: float = 0.001) -> int:
+        return await self.process.sweeper(alone=True, seconds=seconds).sweep()
+
+    async def run(self, run_type: RunType | None = RunType.FULL) -> Run:
+        """A whole run, to its end."""
+        return await self.finish((await self.plan(run_type)).run_id)
+
+    async def finish(self, run_id: UUID) -> Run:
+        for _ in range(200):
+            await self.work()
+            await self.consolidate()
+            run = await self.get_run(run_id)
+            if run.state.is_over:
+                return run
+            await asyncio.sleep(0.005)
+            await self.sweep()
+        raise AssertionError(f"the run does not end: {run}, {await self.partitions(run_id)}")
+
+    async def get_run(self, run_id: UUID) -> Run:
+        async with self.pool.connection() as conn:
+            return await store.get_run(conn, run_id)
+
+    async def partitions(self, run_id: UUID) -> dict[str, Partition]:
+        async with self.pool.connection() as conn:
+            return {p.partition_id: p for p in await store.list_partitions(conn, run_id)}
+
+    async def rows(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        async with self.pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement.encode(), parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def row(self, statement: str, *parameters: Any) -> dict[str, Any]:
+        [row] = await self.rows(statement, *parameters)
+        return row
+
+    async def value(self, statement: str, *parameters: Any) -> Any:
+        [value] = (await self.row(statement, *parameters)).values()
+        return value
+
+    async def diamond(self, stone_id: str) -> dict[str, Any]:
+        return await self.row("SELECT *, xmin FROM diamonds WHERE supplier_stone_id = %s", stone_id)
+
+    async def active_ids(self) -> set[str]:
+        rows = await self.rows("SELECT supplier_stone_id AS id FROM diamonds WHERE status = 'active'")
+        return {row["id"] for row in rows}
+
+    async def watermark(self) -> datetime | None:
+        found = await self.watermarks.read(FEED)
+        return found.last_updated_at if found else None
+
+    async def expire_lease(self, run_id: UUID, partition_id: str) -> None:
+        """As if the holder had been silent for longer than its lease."""
+        await self.rows(
+            "UPDATE partition_progress SET lease_expires_at = now() - interval '1 second'"
+            " WHERE run_id = %s AND partition_id = %s",
+            run_id,
+            partition_id,
+        )
+
+
+async def _ignore(message: Received) -> None: ...
+
+
+def received(message: Message) -> Received:
+    """A message as a handler gets it."""
+    return Received(message.id, message.body, message.properties, 0, datetime.now(UTC), None)
+
+
+def work_item(run: Run, partition_id: str) -> Received:
+    item = WorkItem(
+        run_id=run.run_id,
+        trace_id=run.trace_id,
+        feed=run.feed,
+        partition_id=partition_id,
+        lab_grown=False,
+        min_price=0,
+        max_price=None,
+        total_records=0,
+        updated_to=run.updated_to,
+    )
+    return received(item.to_message(wakes=1))
+
+
+def consolidate_message(run: Run, *, force: bool = False) -> Received:
+    wake = Consolidate(run_id=run.run_id, trace_id=run.trace_id, feed=run.feed, force=force)
+    return received(wake.to_message(wakes=1))
+
+
+@asynccontextmanager
+async def simulated_pipeline(url: str, simulator: Simulator, **settings: Any) -> AsyncIterator[Pipeline]:
+    """The product's own wiring on the simulator, without a request budget, its alerts recorded."""
+    configured = load_settings(
+        **{
+            "nivoda_endpoint": simulator.url,
+            "nivoda_username": simulator.supplier.settings.username,
+            "nivoda_password": simulator.supplier.settings.password,
+            "retry_first_backoff_seconds": 0.01,
+            "retry_longest_backoff_seconds": 0.2,
+            **settings,
+        }
+    )
+    async with open_pipeline(
+        configured, url, service="test", own_queues=True, least_connections=6, unlimited=True
+    ) as pipeline:
+        yield replace(pipeline, alerts=RecordedAlerts())
+
+
+async def run_to_end(pipeline: Pipeline, run_type: RunType | None = None) -> Run:
+    return await drive(pipeline, FEED, run_type, SilentView(), asyncio.Event())
