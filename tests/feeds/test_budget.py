@@ -281,6 +281,28 @@ async def test_a_slot_that_was_missed_is_left_and_another_booked(pool: Pool) -> 
     assert second - first == pytest.approx(2 * 0.525 + 0.15)
 
 
+async def test_a_process_that_stood_still_for_an_hour_does_not_make_everybody_wait_for_one(
+    pool: Pool,
+) -> None:
+    asleep = make_budget(pool, DozingClock(3600))
+    await asleep.acquire()
+
+    await asleep.acquire()
+
+    assert asleep._slack == pytest.approx(0.9)
+    assert await read_row(pool, "extract(epoch FROM next_slot_at - clock_timestamp())") < 5
+
+
+async def test_a_process_that_misses_every_slot_goes_on_with_a_warning(pool: Pool) -> None:
+    hopeless = make_budget(pool, DozingClock(*[2.0] * 20))
+    await hopeless.acquire()
+
+    with capture_logs() as logs:
+        await hopeless.acquire()
+
+    assert [log["event"] for log in logs] == ["request_budget_slots_missed"]
+
+
 async def test_a_little_lateness_is_within_the_jitter(pool: Pool) -> None:
     dozing = make_budget(pool, DozingClock(LATE_SECONDS - 0.005))
     first = await read_slot(pool, dozing)
@@ -311,7 +333,7 @@ async def test_a_database_out_of_reach_is_told_as_retryable(patience: RecordingC
             await make_budget(pool, patience).acquire()
 
 
-async def test_no_second_sees_more_requests_than_the_rate_from_all_processes_logins_included(
+async def test_invariant_09_no_second_sees_more_requests_than_the_rate_from_all_processes_logins_included(
     database_url: str,
 ) -> None:
     rate, processes, requests = 20, 2, 20

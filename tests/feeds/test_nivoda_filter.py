@@ -1,5 +1,7 @@
 """The DiamondQuery a selection becomes, alone and within the operator's base filter."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -133,6 +135,12 @@ def test_a_selection_outside_the_base_filter_matches_nothing(outside: Selection)
     base = validate_filter('{"sizes": [{"from": 0.4, "to": 1.99}], "shapes": ["ROUND"], "color": ["D"]}')
 
     assert build_query(base, outside) is None
+
+
+def test_the_schema_is_not_loaded_before_a_filter_needs_it() -> None:
+    program = "import diamond_opus.feeds.nivoda, sys; sys.exit('graphql' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_an_empty_filter_is_no_filter() -> None:

@@ -116,7 +116,7 @@ async def _demo(settings: Settings, options: Options, listener: socket.socket | 
             console.print(f"Supplier    {endpoint} (simulated)", highlight=False)
             settings = settings.model_copy(update={"simulator_port": urlsplit(endpoint).port})
         if filled_by is None:
-            run = await _until(stop, _read_and_price(settings, url, home, options))
+            run = await _read_and_price(settings, url, home, options, stop)
         else:
             run = await _known_run(url, UUID(filled_by))
             inventory = f"{options.stones:,} stones of seed {options.seed}"
@@ -127,7 +127,9 @@ async def _demo(settings: Settings, options: Options, listener: socket.socket | 
     return run
 
 
-async def _read_and_price(settings: Settings, url: str, home: DemoHome, options: Options) -> Run:
+async def _read_and_price(
+    settings: Settings, url: str, home: DemoHome, options: Options, stop: asyncio.Event
+) -> Run:
     """The full run, or the rest of one that an earlier demo left; all in this process."""
     least = settings.consolidator_concurrency + 3
     async with open_pipeline(
@@ -137,10 +139,12 @@ async def _read_and_price(settings: Settings, url: str, home: DemoHome, options:
             async with pipeline.pool.connection() as conn:
                 active = await store.find_active_run(conn, _FEED)
             if active is None:
-                planned = await plan(pipeline, _FEED, RunType.FULL, view)
+                planned = await _until(stop, plan(pipeline, _FEED, RunType.FULL, view))
                 home.remember(str(planned.run_id))
-            never = asyncio.Event()  # a demo that is stopped is cancelled
-            return await drive(pipeline, _FEED, RunType.FULL, view, never)
+            run = await drive(pipeline, _FEED, RunType.FULL, view, stop)
+    if not run.state.is_over:
+        raise Interrupted("stopped while the run went on")
+    return run
 
 
 async def _known_run(url: str, run_id: UUID) -> Run:
@@ -206,7 +210,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Resu
     if task.done():
         return task.result()
     while not task.done():
-        # The first time it gives back what it holds; if that takes long, or the cancellation got lost, once more.
+        # More than once: a wait for a pooled connection can lose a cancellation that comes with its success.
         task.cancel()
         await asyncio.wait((task,), timeout=_PATIENCE_SECONDS)
-    raise Interrupted("stopped")
+    raise Interrupted("stopped before the run")

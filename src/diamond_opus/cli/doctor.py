@@ -3,11 +3,13 @@
 import difflib
 import json
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import psycopg
 import typer
@@ -150,7 +152,7 @@ class _Examination:
             return Finding(name, Verdict.FAILED, " ".join(str(error).split()))
 
     async def _names(self) -> str:
-        strangers = misspelt_names(os.environ, Settings.model_fields)
+        strangers = misspelt_names({*os.environ, *_names_in(Path(".env.local"))}, Settings.model_fields)
         if strangers:
             told = "; ".join(f"{name} is no setting, did you mean {meant}?" for name, meant in strangers)
             raise Doubtful(f"valid, but {told}")
@@ -264,6 +266,13 @@ class _Examination:
         if self._pipeline is None:
             raise Wrong("the database has to answer first")
         return self._pipeline
+
+
+def _names_in(file: Path) -> Sequence[str]:
+    try:
+        return re.findall(r"^\s*(?:export\s+)?(\w+)\s*=", file.read_text(encoding="utf-8"), re.MULTILINE)
+    except FileNotFoundError:
+        return ()
 
 
 def misspelt_names(environment: Collection[str], fields: Collection[str]) -> Sequence[tuple[str, str]]:

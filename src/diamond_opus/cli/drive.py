@@ -33,7 +33,10 @@ async def plan(pipeline: Pipeline, feed: str, run_type: RunType | None, view: Vi
 async def drive(
     pipeline: Pipeline, feed: str, run_type: RunType | None, view: View, stop: asyncio.Event
 ) -> Run:
-    """A whole run; one that another process left unfinished is finished instead of a new one."""
+    """A whole run; one that another process left unfinished is finished instead of a new one.
+
+    Returns it as it is at the end, or when ``stop`` is set.
+    """
     async with pipeline.pool.connection() as conn:
         run = await store.find_active_run(conn, feed)
     if run is None:
@@ -55,5 +58,9 @@ async def drive(
     finally:
         done.set()
         stopping.cancel()
+        if stop.is_set():
+            # Somebody waits for the end: what is being read is given back now, not after the consumers' grace.
+            for part in parts:
+                part.cancel()
         await asyncio.gather(*parts, following, return_exceptions=True)
     return following.result()

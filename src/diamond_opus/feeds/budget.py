@@ -24,6 +24,12 @@ JITTER_SECONDS = 0.05
 #: leave later books again, lest late ones crowd into one second.
 LATE_SECONDS = 0.03
 
+#: The most room a slot is given for a process that keeps being late: it is taken from everybody.
+MAX_SLACK_SECONDS = 1.0
+
+#: A process that misses so many slots in a row is beyond help, but it must not wait for ever.
+MAX_MISSED_SLOTS = 5
+
 #: Slots stand as far apart as if the second lasted this long, which keeps any true second within the rate.
 WINDOW_SECONDS = 1.0 + JITTER_SECONDS
 
@@ -161,7 +167,7 @@ class PostgresBudget:
 
         A process that keeps being late books room for its lateness with the slot (slack).
         """
-        while True:
+        for _ in range(MAX_MISSED_SLOTS):
             slack = self._slack
             slot = await self._book(slack)
             wait = slot.at - self._clock.monotonic()
@@ -171,7 +177,10 @@ class PostgresBudget:
             if late <= LATE_SECONDS + slack:
                 self._slack = slack * 0.9
                 return
-            self._slack = late * 1.5
+            self._slack = min(late * 1.5, MAX_SLACK_SECONDS)
+        log.warning(
+            "request_budget_slots_missed", account=self._limits["account"], late_seconds=round(late, 3)
+        )
 
     async def report(self, outcome: Outcome) -> None:
         times = self._times.setdefault(outcome.kind, _AnswerTimes())

@@ -1,4 +1,6 @@
 -- name: create_incoming
+-- Payloads up to a page stay as they are here: one that is compressed on the way in is small enough to remain in its
+-- raw row, and then every later mark copies it.
 CREATE TEMP TABLE incoming (
     supplier_stone_id TEXT NOT NULL,
     id UUID NOT NULL,
@@ -6,7 +8,7 @@ CREATE TEMP TABLE incoming (
     payload JSON NOT NULL,
     payload_hash TEXT NOT NULL,
     fetched_at TIMESTAMPTZ NOT NULL
-) ON COMMIT DROP;
+) WITH (toast_tuple_target = 8160) ON COMMIT DROP;
 
 -- name: copy_incoming
 COPY incoming (supplier_stone_id, id, offer_id, payload, payload_hash, fetched_at) FROM STDIN (FORMAT BINARY);

@@ -201,7 +201,7 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
     if lab_grown is not asked_lab_grown:
         lab_grown = _settle_type(lab_grown, certificate.labgrown, asked_lab_grown, warnings)
     if is_outside:
-        warnings.append(Warned("$.price", "outside the range asked for", f"{price} cents, USD {_asked(price_from, price_to)}"))
+        warnings.append(_outside(price, price_from, price_to))
     supplier = diamond.supplier or _NO_SUPPLIER
     return Stone(
         stone_id,
@@ -268,8 +268,9 @@ def _is_ten_times_off(price: int, price_from: int, price_to: int | None) -> bool
     return price * 10 <= price_from * 100 or (price_to is not None and price >= max(price_to, 1) * 1000)
 
 
-def _asked(price_from: int, price_to: int | None) -> str:
-    return f"{price_from} to {'up' if price_to is None else price_to}"
+def _outside(price: int, price_from: int, price_to: int | None) -> Warned:
+    asked = f"{price_from} to {'up' if price_to is None else price_to}"
+    return Warned("$.price", "outside the range asked for", f"{price} cents, USD {asked}")
 
 
 def _settle_type(says_grown: bool, claim: bool | None, asked_grown: bool, warnings: list[Warned]) -> bool:

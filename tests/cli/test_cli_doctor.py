@@ -1,0 +1,152 @@
+"""``diamond doctor``: each thing that can be wrong is one line that says which part it is and what to do."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from typer.testing import CliRunner
+
+from diamond_opus.cli.app import app
+from diamond_opus.cli.doctor import Finding, Verdict, examine
+from diamond_opus.simulator.server import Simulator, SimulatorSettings
+
+USE = Callable[..., None]
+
+
+@pytest.fixture
+async def supplier() -> AsyncIterator[Simulator]:
+    async with Simulator(SimulatorSettings(stones=100)) as running:
+        yield running
+
+
+@pytest.fixture
+def port(supplier: Simulator) -> int:
+    return urlsplit(supplier.url).port or 0
+
+
+async def findings() -> Mapping[str, Finding]:
+    return {finding.check: finding for finding in await examine()}
+
+
+async def test_a_sound_installation_passes_every_check(
+    settings_of: USE, database_url: str, port: int
+) -> None:
+    settings_of(database_url=database_url, simulator_port=port, port=0)
+    found = await findings()
+    assert {finding.verdict for finding in found.values()} == {Verdict.OK}
+    assert list(found) == [
+        "settings", "home", "database", "version", "migrations", "queues", "watermark", "supplier", "port",
+    ]  # fmt: skip
+
+
+async def test_a_wrong_setting_is_told_by_name(settings_of: USE) -> None:
+    settings_of(worker_concurrency=0)
+    [finding] = await examine()
+    assert (finding.check, finding.verdict) == ("settings", Verdict.FAILED)
+    assert "WORKER_CONCURRENCY" in finding.message
+
+
+async def test_a_misspelt_name_is_told_with_the_one_that_was_meant(
+    settings_of: USE, database_url: str, tmp_path: Path
+) -> None:
+    settings_of(database_url=database_url)
+    (tmp_path / ".env.local").write_text("# for the shop\nCONSOLIDATOR_BATCHSIZE=10\n")
+    found = await findings()
+    assert found["settings"].verdict is Verdict.WARNING
+    assert "did you mean CONSOLIDATOR_BATCH_SIZE?" in found["settings"].message
+
+
+async def test_a_wrong_database_password_is_the_database_and_what_hangs_on_it(
+    settings_of: USE, database_url: str, port: int
+) -> None:
+    settings_of(database_url=make_conninfo(database_url, password="hush-hush"), simulator_port=port)
+    found = await findings()
+    assert found["database"].verdict is Verdict.FAILED
+    assert "check user and password" in found["database"].message
+    assert found["migrations"].verdict is Verdict.SKIPPED
+    assert found["supplier"].verdict is Verdict.OK
+    assert "hush" not in " ".join(finding.message for finding in found.values())
+
+
+async def test_pending_migrations_come_with_the_command_that_applies_them(
+    settings_of: USE, empty_database_url: str, port: int
+) -> None:
+    settings_of(database_url=empty_database_url, simulator_port=port)
+    found = await findings()
+    assert found["migrations"].verdict is Verdict.FAILED
+    assert "diamond db migrate" in found["migrations"].message
+    assert found["queues"].verdict is Verdict.SKIPPED
+
+
+async def test_dead_letters_are_a_warning(settings_of: USE, database_url: str, port: int) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute("SELECT pgmq.send('work_items_dlq', '{}')")
+    settings_of(database_url=database_url, simulator_port=port)
+    found = await findings()
+    assert found["queues"].verdict is Verdict.WARNING
+    assert "1 dead letters" in found["queues"].message
+
+
+async def test_a_simulator_that_does_not_run_comes_with_the_command_that_starts_it(
+    settings_of: USE, database_url: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed_soon:
+        free = closed_soon.getsockname()[1]
+    settings_of(database_url=database_url, simulator_port=free)
+    found = await findings()
+    assert found["supplier"].verdict is Verdict.FAILED
+    assert "diamond simulator" in found["supplier"].message
+
+
+async def test_a_wrong_login_at_the_supplier_names_the_settings_and_shows_no_secret(
+    settings_of: USE, database_url: str, supplier: Simulator
+) -> None:
+    settings_of(
+        database_url=database_url,
+        nivoda_endpoint=supplier.url,
+        nivoda_username="shop@example.com",
+        nivoda_password="hush-hush",
+    )
+    found = await findings()
+    assert found["supplier"].verdict is Verdict.FAILED
+    assert "NIVODA_USERNAME and NIVODA_PASSWORD" in found["supplier"].message
+    assert "hush" not in found["supplier"].message
+
+
+async def test_the_supplier_is_asked_through_the_request_budget(
+    settings_of: USE, database_url: str, supplier: Simulator
+) -> None:
+    settings_of(
+        database_url=database_url,
+        nivoda_endpoint=supplier.url,
+        nivoda_username=supplier.supplier.settings.username,
+        nivoda_password=supplier.supplier.settings.password,
+    )
+    assert (await findings())["supplier"].verdict is Verdict.OK
+    with psycopg.connect(database_url) as conn:
+        assert conn.execute("SELECT count(*) FROM request_budget").fetchone() == (1,)
+
+
+async def test_a_taken_port_is_told_with_its_number(settings_of: USE, database_url: str, port: int) -> None:
+    settings_of(database_url=database_url, simulator_port=port, port=port)
+    found = await findings()
+    assert found["port"].verdict is Verdict.FAILED
+    assert str(port) in found["port"].message
+
+
+def test_the_command_fails_when_a_check_does_and_json_is_one_object(
+    settings_of: USE, empty_database_url: str
+) -> None:
+    settings_of(database_url=empty_database_url)
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert told["ok"] is False
+    shown = CliRunner().invoke(app, ["doctor"])
+    assert shown.exit_code == 1
+    assert len(shown.stdout.splitlines()) == len(told["checks"])
