@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from diamond_opus.runs.model import Run, RunState, RunType
+from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from pipeline_builders import Pool, run_to_end, simulated_pipeline
 
@@ -42,7 +42,8 @@ _CONTENT = {
     "diamonds": """SELECT to_jsonb(d) - '{last_seen_at,created_at,updated_at,deleted_at}'::text[]
         FROM diamonds AS d ORDER BY supplier_stone_id""",
     "rejected": """SELECT CASE WHEN readable THEN supplier_stone_id
-            ELSE regexp_replace(supplier_stone_id, '^[^:]*:', '') END, reason, json_path, readable
+            ELSE regexp_replace(supplier_stone_id, '^[^:]*:', '') END, reason,
+            CASE WHEN readable THEN json_path END
         FROM rejected_diamonds WHERE resolved_at IS NULL ORDER BY 1, 2""",
     "run": """SELECT run_type, state, expected_workers, completed_workers, failed_workers, forced, expected_records,
             distinct_records, unchanged_records, rejected_records, unreadable_records, removed_records,
@@ -167,6 +168,13 @@ async def newest_run(pool: Pool) -> Mapping[str, Any]:
     return run
 
 
+async def until_a_run_after(pool: Pool, run_id: object) -> None:
+    """Wait until there is a newer run than this one."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while (await newest_run(pool))["run_id"] == run_id:  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.05)
+
+
 async def until_over(pool: Pool, processes: Processes | None = None) -> None:
     """Wait until the newest run is over; a database that is restarting meanwhile is waited for."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
@@ -181,9 +189,3 @@ async def until_over(pool: Pool, processes: Processes | None = None) -> None:
         await asyncio.sleep(0.1)
     last_words = processes.log.read_text()[-4000:] if processes else ""
     raise AssertionError(f"the run does not end: {run}\n{last_words}")
-
-
-__all__ = [
-    "SMALL_STEPS", "Content", "Processes", "Run", "assert_same", "changed_supplier", "content", "newest_run",
-    "quiet_content", "until_over",
-]  # fmt: skip

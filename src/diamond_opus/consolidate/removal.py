@@ -19,6 +19,9 @@ log = get_logger("consolidate")
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
+#: Stones known to be there that each look-up asks for as well.
+_WITNESSES = 3
+
 
 async def remove_missing(
     pool: Pool,
@@ -40,7 +43,9 @@ async def remove_missing(
         await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
         await _guard(conn, run_id, feed, alerts, share=guard_share)
     for lab_grown in (False, True):
-        while ids := await _next(pool, run_id, lab_grown, limit=source.page_limit if source else 1000):
+        while ids := await _next(
+            pool, run_id, lab_grown, limit=source.page_limit - _WITNESSES if source else 1000
+        ):
             await renew()
             await _confirm(pool, run_id, feed, source, ids, lab_grown=lab_grown)
     async with pool.connection() as conn, conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
@@ -87,9 +92,7 @@ async def _confirm(
     present: list[str] = []
     uncertain: list[str] = ids
     if source is not None:
-        presence = await source.look_up(ids, lab_grown=lab_grown)
-        present = [item.supplier_stone_id for item in presence.found]
-        uncertain = sorted(presence.uncertain_ids)
+        present, uncertain = await _look_up(pool, run_id, feed, source, ids, lab_grown=lab_grown)
     async with pool.connection() as conn, conn.transaction():
         await conn.execute(
             QUERIES["decide_candidates"],
@@ -99,3 +102,26 @@ async def _confirm(
     log.info(
         "candidates_confirmed", run_id=run_id, asked=len(ids), present=len(present), uncertain=len(uncertain)
     )
+
+
+async def _look_up(
+    pool: Pool, run_id: UUID, feed: str, source: StoneSource, ids: list[str], *, lab_grown: bool
+) -> tuple[list[str], list[str]]:
+    """Which of ``ids`` the supplier shows, and which stay uncertain.
+
+    Stones that this very run has read are asked for among them: an answer without any of these witnesses proves
+    nothing about the others, for the look-up itself may have failed (a filter not honoured, ids in another form).
+    """
+    async with pool.connection() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            QUERIES["witnesses"],
+            {"run_id": run_id, "feed": feed, "lab_grown": lab_grown, "limit": _WITNESSES},
+        )
+        witnesses: set[str] = set(await cursor.fetchall())
+    presence = await source.look_up([*ids, *witnesses], lab_grown=lab_grown)
+    shown = {item.supplier_stone_id for item in presence.found}
+    present = [stone_id for stone_id in ids if stone_id in shown]
+    if witnesses and not witnesses & shown:
+        log.warning("look_up_without_witness", run_id=run_id, asked=len(ids))
+        return present, [stone_id for stone_id in ids if stone_id not in shown]
+    return present, sorted(presence.uncertain_ids - witnesses)

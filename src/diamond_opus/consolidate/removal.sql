@@ -54,6 +54,15 @@ WHERE run_id = %(run_id)s
 ORDER BY supplier_stone_id
 LIMIT %(limit)s;
 
+-- name: witnesses
+-- A few stones of the type that this run has read: if the supplier still knows any, it knows one of these.
+SELECT supplier_stone_id
+FROM raw_diamonds
+WHERE feed = %(feed)s
+  AND asked_lab_grown = %(lab_grown)s
+  AND last_seen_run_id = %(run_id)s
+LIMIT %(limit)s;
+
 -- name: decide_candidates
 -- A stone that neither answer settles is gone when an earlier full run missed it as well and nobody saw it since.
 UPDATE removal_candidates AS c
