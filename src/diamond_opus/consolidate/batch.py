@@ -74,6 +74,7 @@ async def consolidate_batch(
     Must run in a transaction. ``quarantine`` rejects every stone of the batch for that reason instead: the last
     resort for one that the database does not take.
     """
+    await conn.execute(QUERIES["commit_without_waiting"])
     claimed = await _claim(conn, feed, after=after, limit=limit, only=only)
     if not claimed:
         return BatchOutcome(0, 0, None)

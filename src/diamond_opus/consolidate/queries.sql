@@ -1,3 +1,9 @@
+-- name: commit_without_waiting
+-- A batch that a crash of the server takes back is pending again, whole, and a later pass finds it: no need to wait
+-- for the disk at each commit. What follows the last batch (the run's own steps) is committed durably, and with it
+-- everything before.
+SET LOCAL synchronous_commit = off;
+
 -- name: claim_batch
 -- The claim, the mark and the read are one statement: the row lock is the claim, and a rollback undoes the mark, so
 -- a crash leaves the rows pending and a payload written meanwhile can never be marked done unread. Rows that another
