@@ -109,7 +109,8 @@ class ScriptedSupplier:
         self.count_factor = 1.0
         self.price_factor = 1.0
         self.hidden: set[str] = set()  # counted, but shown on no page and by no look-up
-        self.uncertain: set[str] = set()  # what a look-up neither shows nor denies
+        self.uncertain: set[str] = set()  # what a look-up counts but cannot show
+        self.look_ups_are_broken = False  # they show nothing, whatever is asked
         self.counts: list[Selection] = []
         self.pages: list[tuple[Selection, int]] = []
         self.look_ups: list[Sequence[str]] = []
@@ -147,6 +148,8 @@ class ScriptedSupplier:
         self.look_ups.append(supplier_stone_ids)
         if self.before_look_up:
             await self.before_look_up(supplier_stone_ids)
+        if self.look_ups_are_broken:
+            return Presence([], frozenset())
         known = [self.stones[stone_id] for stone_id in supplier_stone_ids if stone_id in self.stones]
         items = [s.item() for s in known if s.lab_grown is lab_grown and s.stone_id not in self.hidden]
         uncertain = self.uncertain & set(supplier_stone_ids)

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from diamond_opus.domain.errors import ConfigurationError
 
 Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     nivoda_password: SecretStr | None = None
     nivoda_filter: str | None = None
     nivoda_request_timeout_ms: Positive = 45_000
-    nivoda_max_requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    nivoda_max_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = (
+        None
+    )
     nivoda_token_lifetime_seconds: Seconds = 6 * 3600
     nivoda_request_tries: Positive = 5
     simulator_port: Annotated[int, Field(gt=0, lt=65536)] = 4010
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
     @field_validator("scheduler_cron", "full_run_cron")
     @classmethod
     def _is_cron(cls, value: str) -> str:
-        if not croniter.is_valid(value):
+        if len(value.split()) != 5 or not croniter.is_valid(value):
             raise ValueError('must be five cron fields in UTC, such as "0 2 * * *"')
         return value
 
@@ -161,6 +163,10 @@ def load_settings(**overrides: Any) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f".env.local: it must be UTF-8 text, but {error.reason} at byte {error.start}"
+        ) from None
     except ValidationError as error:
         raise ConfigurationError("; ".join(_explain(problem) for problem in error.errors())) from None
 

@@ -32,7 +32,7 @@ from diamond_opus.settings import Settings
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import WatermarkStore
 
-#: The feed of this release; a second one is registered in `_open_source` and `MAPPERS`.
+#: The feed of this release; a second one is registered in `_open_source` and `mappers`.
 NIVODA = "nivoda"
 FEEDS = (NIVODA,)
 

@@ -159,7 +159,7 @@ async def test_the_guard_is_a_setting(pool: Pool) -> None:
 async def test_what_neither_is_shown_nor_denied_takes_two_full_runs(world: World) -> None:
     await world.run()
     world.supplier.withdraw("nat-00003")
-    world.supplier.uncertain = {"nat-00003"}
+    world.supplier.look_ups_are_broken = True
     first = await world.run()
     assert first.removed_records == 0
     assert await candidates(world) == {"nat-00003": "uncertain"}
@@ -171,12 +171,24 @@ async def test_what_neither_is_shown_nor_denied_takes_two_full_runs(world: World
     assert "nat-00003" not in await world.active_ids()
 
 
+async def test_a_stone_that_the_supplier_counts_but_cannot_show_stays_however_often_it_is_missed(
+    world: World,
+) -> None:
+    await world.run()
+    world.supplier.withdraw("nat-00003")
+    world.supplier.uncertain = {"nat-00003"}
+    for _ in range(3):
+        assert (await world.run()).removed_records == 0
+        assert await candidates(world) == {"nat-00003": "present"}
+    assert "nat-00003" in await world.active_ids()
+
+
 async def test_two_doubtful_absences_with_a_sighting_between_them_are_not_two_in_a_row(
     world: World,
 ) -> None:
     await world.run()
     stone = world.supplier.stones["nat-00003"]
-    world.supplier.uncertain = {"nat-00003"}
+    world.supplier.look_ups_are_broken = True
     world.supplier.withdraw("nat-00003")
     await world.run()
     world.supplier.list(stone)
@@ -202,11 +214,7 @@ async def test_many_candidates_are_asked_page_by_page(pool: Pool) -> None:
 async def test_a_look_up_that_does_not_even_show_stones_just_read_proves_nothing(world: World) -> None:
     await world.run()
     world.supplier.withdraw("nat-00003")
-
-    async def forget_everything(*_: object) -> None:
-        world.supplier.hidden = set(world.supplier.stones)
-
-    world.supplier.before_look_up = forget_everything
+    world.supplier.look_ups_are_broken = True
 
     run = await world.run()
 

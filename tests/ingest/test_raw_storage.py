@@ -78,6 +78,17 @@ async def test_an_unchanged_payload_is_only_marked_as_seen(world: World) -> None
     assert after["last_seen_at"] > before["last_seen_at"]
 
 
+async def test_an_unchanged_payload_keeps_the_range_by_which_its_price_was_judged(world: World) -> None:
+    """Mapping it again must give the same: a catch-up's open range would forgive a price that its own did not."""
+    await keep(world, RUN_1, fetched())
+    await keep(world, RUN_2, fetched(minutes=5), asked=Selection(False))
+    row = await raw(world)
+    assert (row["asked_price_from"], row["asked_price_to"]) == (100, 900)
+    await keep(world, RUN_2, fetched(minutes=6, availability="SOLD"), asked=Selection(False, 50))
+    row = await raw(world)
+    assert (row["asked_price_from"], row["asked_price_to"]) == (50, None)
+
+
 async def test_a_changed_payload_waits_for_consolidation_again(world: World) -> None:
     await keep(world, RUN_1, fetched())
     await mark_consolidated(world)

@@ -231,3 +231,25 @@ async def test_cancelling_takes_the_partition_from_its_worker(world: World) -> N
     with pytest.raises(LeaseLost):
         await renew(world, claimed)
     assert await claim(world, run, "lab-grown-01") is None
+    assert {p.state for p in (await world.partitions(run.run_id)).values()} == {PartitionState.PENDING}
+    attempt = await world.row(
+        "SELECT status, error_message, completed_at IS NOT NULL AS ended FROM worker_runs"
+    )
+    assert attempt == {"status": "failed", "error_message": "cancelled by test", "ended": True}
+
+
+async def test_cancelling_while_workers_end_their_partitions_never_deadlocks(world: World) -> None:
+    for _ in range(10):
+        run = await world.plan()
+        claims = [await must_claim(world, run, name) for name in ("natural-01", "lab-grown-01")]
+
+        async def cancel(run: Run = run) -> None:
+            async with world.pool.connection() as conn:
+                await store.cancel_run(conn, run.run_id, actor="test")
+
+        await asyncio.gather(
+            cancel(),
+            *(leave(world, claimed, PartitionState.COMPLETED) for claimed in claims),
+            return_exceptions=True,
+        )
+        assert (await world.get_run(run.run_id)).state is RunState.CANCELLED

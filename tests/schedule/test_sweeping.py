@@ -149,6 +149,41 @@ async def test_most_messages_may_be_lost_and_the_run_still_ends(world: World, se
     assert len(await world.active_ids()) == 35
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_messages_may_come_doubled_and_in_any_order(world: World, seed: int) -> None:
+    rng = random.Random(seed)
+    consolidator = world.process.consolidator()
+    handlers = {
+        WORK_ITEMS: world.process.worker().handle,
+        WORK_DONE: consolidator.handle_work_done,
+        CONSOLIDATE: consolidator.handle_consolidate,
+    }
+    under_way: list[tuple[str, Received]] = []
+    handled = 0
+    run = await world.plan()
+    while True:
+        for queue_name in QUEUES:
+
+            async def keep(message: Received, queue_name: str = queue_name) -> None:
+                under_way.extend([(queue_name, message)] * rng.choice([1, 2, 3]))
+
+            await world.deliver(queue_name, keep)
+        if not under_way:
+            break
+        handled += 1
+        queue_name, message = under_way.pop(rng.randrange(len(under_way)))
+        await handlers[queue_name](message)
+
+    ended = await world.get_run(run.run_id)
+    assert (ended.state, ended.distinct_records, ended.consolidation_processed) == (
+        RunState.COMPLETED,
+        35,
+        35,
+    )
+    assert handled > 12
+    assert await world.value("SELECT max(attempts) FROM partition_progress") == 1
+
+
 async def test_messages_of_a_dead_run_do_nothing_beside_its_successor(world: World) -> None:
     dead = await world.plan()
     messages: dict[str, list[Message]] = {}

@@ -75,7 +75,7 @@ def forbidden(permission: str, message: str) -> ApiError:
         ErrorCode.FORBIDDEN,
         message,
         details={"permission": permission},
-        hint=f"Ask the operator for a key with the permission {permission!r}.",
+        hint=f"Ask the operator for a key with the permission {str(permission)!r}.",
     )
 
 

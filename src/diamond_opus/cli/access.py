@@ -14,7 +14,7 @@ from rich.table import Table
 
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import actor, console, output, prepare, run_async
-from diamond_opus.cli.serving import ensure_schema
+from diamond_opus.cli.serving import check_schema
 from diamond_opus.db.pool import Connection, connect
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.api_keys import ApiKey, create_key, list_keys, revoke_key
@@ -114,7 +114,7 @@ async def _revoke(settings: Settings, key_id: UUID) -> ApiKey:
 async def _connected(settings: Settings) -> AsyncIterator[Connection]:
     """A connection to the configured database, or to the embedded one, with the newest schema."""
     async with open_database(settings) as url:
-        await ensure_schema(url)
+        await check_schema(settings, url)
         async with await connect(url, application_name="diamond keys") as conn:
             yield conn
 

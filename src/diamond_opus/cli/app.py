@@ -1,5 +1,6 @@
 """The root of the command line: its commands, and how a failure becomes one line and an exit code."""
 
+import os
 import sys
 
 import psycopg
@@ -8,6 +9,9 @@ import typer
 from diamond_opus.cli import access, database, demo, doctor, pipeline, processes, runs, simulator
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.observability.logging import get_logger
+
+log = get_logger("cli")
 
 app = typer.Typer(
     name="diamond",
@@ -27,12 +31,20 @@ def main() -> None:
     """The console script."""
     try:
         app()
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `diamond openapi | head`: nothing is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ConfigurationError as error:
         fail(error, 2)
     except (DiamondError, DatabaseUnavailable, psycopg.Error, OSError) as error:
         fail(error, 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except (
+        Exception
+    ) as error:  # a mistake of ours: one line for the operator, the trace for whoever asks for it
+        log.debug("command_broke", exc_info=True)
+        fail(RuntimeError(f"unexpected {type(error).__name__}: {error}; LOG_LEVEL=DEBUG shows the trace"), 1)
 
 
 def fail(error: BaseException, code: int) -> None:

@@ -101,9 +101,17 @@ def rollback_command(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken back.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Needed on a server of your own: data is lost for good.")
+    ] = False,
 ) -> None:
     """Take migrations back, the newest first. The tables they made go with all that is in them."""
     settings = prepare("db", quiet=True)
+    if settings.server_url is not None and not (yes or dry_run):
+        raise ConfigurationError(
+            "db rollback drops tables with all that is in them, on a server that is not ours; look first with "
+            "--dry-run, then say --yes"
+        )
     versions = run_async(_roll_back(settings, to, dry_run=dry_run))
     verb = "Would take back" if dry_run else "Took back"
     console.print(f"{verb}: {', '.join(versions)}" if versions else "Nothing to take back.", highlight=False)

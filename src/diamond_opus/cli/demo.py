@@ -61,7 +61,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    stones: Annotated[int, typer.Option(min=1, help="How many the simulated supplier has.")] = 20_000,
+    stones: Annotated[
+        int, typer.Option(min=1, max=5_000_000, help="How many the simulated supplier has.")
+    ] = 20_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same stones.")] = 7,
     once: Annotated[bool, typer.Option("--once", help="End after the run; do not serve.")] = False,
     as_json: JsonOption = False,
@@ -94,9 +96,8 @@ def _prepare(*, quiet: bool) -> Settings:
     settings = prepare("demo", quiet=quiet)
     if quiet and settings.log_level == "INFO":
         logging.getLogger().setLevel(logging.ERROR)
-    return settings.model_copy(
-        update={"nivoda_endpoint": None, "nivoda_username": None, "nivoda_password": None}
-    )
+    suppliers = ("nivoda_endpoint", "nivoda_username", "nivoda_password", "nivoda_filter")
+    return settings.model_copy(update=dict.fromkeys(suppliers))
 
 
 async def _demo(settings: Settings, options: Options, listener: socket.socket | None) -> Run:

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from diamond_opus.cli.serving import is_port_free
 from diamond_opus.domain.errors import DiamondError
@@ -16,8 +16,16 @@ from diamond_opus.simulator.settings import DEFAULT_HOST
 _READY_SECONDS = 180.0
 _STOP_SECONDS = 5.0
 
-#: The shell waits for the end of its standard input, which comes even when the demo is killed, then stops the child.
-_SCRIPT = '"$@" & child=$!; read -r _; kill "$child" 2>/dev/null; wait "$child"'
+#: The shell ends with the simulator, and stops it when its own input ends: also when the demo is killed.
+_SCRIPT = """
+exec 3<&0
+"$@" &
+simulator=$!
+{ read -r _ <&3; kill "$simulator" 2>/dev/null; } &
+watcher=$!
+wait "$simulator"
+kill "$watcher" 2>/dev/null
+"""
 
 
 class SimulatorFailed(DiamondError):
@@ -30,8 +38,19 @@ async def running_simulator(*, stones: int, seed: int, port: int) -> AsyncIterat
 
     It runs in a session of its own, so that Ctrl-C reaches the demo alone, which then stops things in order.
     """
-    chosen = port if is_port_free(DEFAULT_HOST, port) else 0
-    options = {"--host": DEFAULT_HOST, "--port": chosen, "--stones": stones, "--seed": seed}
+    async with AsyncExitStack() as stack:
+        endpoint = None
+        if is_port_free(DEFAULT_HOST, port):
+            with suppress(SimulatorFailed):  # another program was quicker
+                endpoint = await stack.enter_async_context(_simulator(stones, seed, port))
+        if endpoint is None:
+            endpoint = await stack.enter_async_context(_simulator(stones, seed, 0))
+        yield endpoint
+
+
+@asynccontextmanager
+async def _simulator(stones: int, seed: int, port: int) -> AsyncIterator[str]:
+    options = {"--host": DEFAULT_HOST, "--port": port, "--stones": stones, "--seed": seed}
     arguments = [str(part) for option in options.items() for part in option]
     with tempfile.TemporaryFile() as complaints:
         process = await asyncio.create_subprocess_exec(

@@ -17,7 +17,7 @@ from diamond_opus.runs.model import Run
 
 _QUERIES = load_queries("diamond_opus.cli")
 _SHAPES_SHOWN = 10
-_BAR_WIDTH = 24
+_BAR_WIDTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _totals(summary: Summary) -> Table:
         (
             "priced",
             summary.priced,
-            f"on sale, each by a rule; mapped, priced and merged in {consolidate or 0:.1f} s",
+            f"on sale, each by a rule; consolidated in {consolidate or 0:.1f} s",
         ),
     ):
         table.add_row(name, f"{count:,}", meaning)

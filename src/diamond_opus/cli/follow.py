@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 from uuid import UUID
 
 from rich.console import Console
@@ -21,6 +21,9 @@ from diamond_opus.runs.model import Partition, PartitionState, Run, RunState
 POLL_SECONDS = 0.25
 
 _PLANNING = "Planning"
+
+#: Columns from which on the units fit in.
+_WIDE = 100
 
 
 class View(Protocol):
@@ -41,10 +44,11 @@ class ProgressView:
     """Three bars: planning by counts, reading by stones, consolidating by stones; log lines appear above them."""
 
     def __init__(self, console: Console) -> None:
+        self._is_wide = console.width >= _WIDE
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("[bold]{task.description:<13}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if self._is_wide else 12),
             TextColumn("{task.fields[amount]}", justify="right"),
             TextColumn("[cyan]{task.fields[speed]}", justify="right"),
             TextColumn("{task.fields[time]}", justify="right"),
@@ -53,21 +57,27 @@ class ProgressView:
         )
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
+        self._handlers: list[logging.StreamHandler[Any]] = []
 
     def __enter__(self) -> "ProgressView":
+        self._handlers = [
+            handler
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+        ]
         self._progress.start()
         self._began[_PLANNING] = time.monotonic()  # its first report comes when some counts are done
-        _log_to(sys.stderr)  # which is now rich's: it writes above the bars and draws them again
+        self._log_to_standard_error()  # which is now rich's: it writes above the bars and draws them again
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
-        _log_to(sys.stderr)
+        self._log_to_standard_error()
 
     def counting(self, done: int, wanted: int) -> None:
-        self._update(_PLANNING, done, wanted, "counts", "how many stones at which price")
+        self._update(_PLANNING, done, wanted, "counts", "by price")
 
     def show(self, run: Run, partitions: Sequence[Partition]) -> None:
         read = sum(partition.fetched_records for partition in partitions)
@@ -80,9 +90,13 @@ class ProgressView:
                 run.consolidation_processed,
                 run.consolidation_total,
                 "stones",
-                "mapped, priced, merged",
+                "mapped, priced",
                 is_over=run.state.is_over,
             )
+
+    def _log_to_standard_error(self) -> None:
+        for handler in self._handlers:
+            handler.setStream(sys.stderr)
 
     def _update(
         self, name: str, done: int, total: int, unit: str, note: str, *, is_over: bool | None = None
@@ -99,31 +113,27 @@ class ProgressView:
         ends = done >= total if is_over is None else is_over
         # rich takes a full bar for a finished one, and the last stone is not the end of a phase.
         self._progress.update(task.id, completed=done, total=done if ends else max(total, done + 1))
-        seconds = time.monotonic() - self._began[name]
+        seconds = max(time.monotonic() - self._began[name], 0.001)
         speed = done / seconds if ends else task.speed
         left = f"{_duration(task.time_remaining)} left" if task.time_remaining else ""
+        amount = f"{done:,}" if ends else f"{done:,}/{total:,}"
         self._progress.update(
             task.id,
-            amount=f"{done:,} {unit}" if ends else f"{done:,} of {total:,} {unit}",
+            amount=f"{amount} {unit}" if self._is_wide else amount,
             speed=f"{speed:,.0f}/s" if speed else "",
             time=f"in {_duration(seconds)}" if ends else left,
             note=note,
+            refresh=True,
         )
-
-
-def _log_to(stream: TextIO) -> None:
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(stream)
 
 
 def _tell(partitions: Sequence[Partition]) -> str:
     """How the partitions are: what is done, and what a person would want to know of the others."""
     states = Counter(partition.state for partition in partitions)
     waiting = sum(partition.next_attempt_at is not None for partition in partitions)
-    note = f"{states[PartitionState.COMPLETED]} of {len(partitions)} partitions"
+    note = f"{states[PartitionState.COMPLETED]}/{len(partitions)} partitions"
     if waiting:
-        note += f", {waiting} to be tried again"
+        note += f", {waiting} will be retried"
     if states[PartitionState.FAILED]:
         note += f", [red]{states[PartitionState.FAILED]} failed[/]"
     return note

@@ -102,5 +102,7 @@ def _finish(run: Run, as_json: bool) -> None:
         print(json.dumps(run_as_json(run)))
     else:
         print_run(console, run)
+    if not run.state.is_over:
+        console.print("Interrupted before its end. What was read is stored; go on with: diamond run")
     if run.state is not RunState.COMPLETED:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run, print_runs, run_as_json
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
-from diamond_opus.cli.serving import ensure_schema
+from diamond_opus.cli.serving import check_schema
 from diamond_opus.db.pool import Pool
 from diamond_opus.queue.messages import Consolidate
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
@@ -117,7 +117,7 @@ async def _cancel(settings: Settings, run_id: UUID) -> None:
 async def _opened(settings: Settings, service: str) -> AsyncIterator[Pipeline]:
     """The pipeline on a database that answers and has the newest schema, or one line that says why not."""
     async with open_database(settings) as url:
-        await ensure_schema(url)
+        await check_schema(settings, url)
         async with open_pipeline(settings, url, service=service, needs_source=False) as pipeline:
             yield pipeline
 

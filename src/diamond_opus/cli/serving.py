@@ -49,6 +49,22 @@ async def ensure_schema(url: str) -> None:
         await migrate_database(url)
 
 
+async def check_schema(settings: Settings, url: str) -> None:
+    """For commands that look or put right: they complete the embedded server's schema, and nobody else's.
+
+    Raises ConfigurationError when migrations are pending on a configured server: looking must not change it.
+    """
+    if settings.server_url is None:
+        await ensure_schema(url)
+        return
+    async with await connect(url, application_name="diamond") as conn:
+        missing = await pending(conn, steps=MIGRATION_STEPS)
+    if missing:
+        raise ConfigurationError(
+            f"the database lacks {len(missing)} migrations ({', '.join(missing)}); apply them with: diamond db migrate"
+        )
+
+
 @asynccontextmanager
 async def api_dependencies(settings: Settings, url: str) -> AsyncIterator[ApiDependencies]:
     """The API's parts, with a pool of its own: bulk work beside it never makes a search wait for a connection."""

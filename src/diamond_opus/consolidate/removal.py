@@ -120,8 +120,9 @@ async def _look_up(
         witnesses: set[str] = set(await cursor.fetchall())
     presence = await source.look_up([*ids, *witnesses], lab_grown=lab_grown)
     shown = {item.supplier_stone_id for item in presence.found}
-    present = [stone_id for stone_id in ids if stone_id in shown]
+    # One that the supplier counts but does not show is unreadable, not gone.
+    present = [stone_id for stone_id in ids if stone_id in shown or stone_id in presence.uncertain_ids]
     if witnesses and not witnesses & shown:
         log.warning("look_up_without_witness", run_id=run_id, asked=len(ids))
-        return present, [stone_id for stone_id in ids if stone_id not in shown]
-    return present, sorted(presence.uncertain_ids - witnesses)
+        return present, [stone_id for stone_id in ids if stone_id not in present]
+    return present, []

@@ -154,10 +154,20 @@ class _ExplainingPool(AsyncConnectionPool[Connection]):
         )
 
     async def getconn(self, timeout: float | None = None) -> Connection:
+        """As the pool's own, but a cancellation that arrives together with the connection is not lost.
+
+        Below Python 3.12 ``wait_for`` inside the pool forgets it, and the task would go on for ever.
+        """
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task else 0
         try:
-            return await super().getconn(timeout)
+            conn = await super().getconn(timeout)
         except PoolTimeout as error:
             raise self._explain() from error
+        if task is not None and task.cancelling() > cancellations:
+            await self.putconn(conn)
+            raise asyncio.CancelledError
+        return conn
 
     def _explain(self) -> DatabaseUnavailable:
         conninfo = str(self.conninfo)

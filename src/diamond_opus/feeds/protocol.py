@@ -46,7 +46,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What the supplier says of stones asked for by id: those it showed, and those it neither showed nor denied."""
+    """What the supplier says of stones asked for by id: those it showed, and those it counts but cannot show."""
 
     found: Sequence[RawItem]
     uncertain_ids: frozenset[str]

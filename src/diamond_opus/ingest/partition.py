@@ -71,13 +71,18 @@ class PartitionReader:
             if isinstance(split, ReadDeep):
                 await self._read_range(selection, deep=split.reason)
                 return
-            if split.dimension is Dimension.PRICE or await self._cover(count, split.children):
+            if split.dimension is Dimension.PRICE or await self._cover(selection, count, split.children):
                 self._todo.extend(reversed(split.children))
                 return
             failed = split.dimension
 
-    async def _cover(self, count: int, children: Sequence[Selection]) -> bool:
-        return children_cover(count, [await self._source.count(child) for child in children])
+    async def _cover(self, selection: Selection, count: int, children: Sequence[Selection]) -> bool:
+        """Twice, if need be: a stone that left while they were counted must not look like a hidden one."""
+        for _ in range(2):
+            if children_cover(count, [await self._source.count(child) for child in children]):
+                return True
+            count = await self._source.count(selection)
+        return False
 
     async def _read_range(self, selection: Selection, *, deep: str | None = None) -> None:
         pending = (*self._todo, selection)

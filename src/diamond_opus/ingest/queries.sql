@@ -16,7 +16,7 @@ COPY incoming (supplier_stone_id, id, offer_id, payload, payload_hash, fetched_a
 -- name: store_incoming
 -- Sorted, so that two workers that meet at a shared edge wait for each other and never deadlock. A payload fetched
 -- before the one that is stored changes nothing, whichever commits first. An unchanged one is only marked as seen:
--- its payload is not written again, and what was consolidated stays so.
+-- its payload is not written again, what was consolidated stays so, and the range it was judged by stays beside it.
 WITH stored AS (
     INSERT INTO raw_diamonds AS r (
         feed, supplier_stone_id, id, run_id, offer_id, payload, payload_hash,
@@ -41,8 +41,14 @@ WITH stored AS (
         offer_id = EXCLUDED.offer_id,
         payload_hash = EXCLUDED.payload_hash,
         asked_lab_grown = EXCLUDED.asked_lab_grown,
-        asked_price_from = EXCLUDED.asked_price_from,
-        asked_price_to = EXCLUDED.asked_price_to,
+        asked_price_from = CASE
+            WHEN (r.payload_hash, r.asked_lab_grown) = (EXCLUDED.payload_hash, EXCLUDED.asked_lab_grown)
+                THEN r.asked_price_from ELSE EXCLUDED.asked_price_from
+        END,
+        asked_price_to = CASE
+            WHEN (r.payload_hash, r.asked_lab_grown) = (EXCLUDED.payload_hash, EXCLUDED.asked_lab_grown)
+                THEN r.asked_price_to ELSE EXCLUDED.asked_price_to
+        END,
         fetched_at = EXCLUDED.fetched_at,
         last_seen_at = EXCLUDED.last_seen_at,
         last_seen_run_id = EXCLUDED.last_seen_run_id

@@ -93,14 +93,14 @@ class RangeReader:
         self._max_offset = None if deep else settings.max_offset
         self._stored: dict[str, str] = {}  # id -> hash of the payload last handed to the batch
         self._batch = Batch()
-        self._unreadable = 0
+        self._unreadable: list[Unreadable] = []  # those of the last pass, in their order
         self._steps_back = 0
 
     async def read(self) -> RangeOutcome:
         """The last batch is left for the caller to store with the range's end; see ``rest``."""
         for number in range(1, self._settings.max_passes + 1):
             known = len(self._stored)
-            await self._walk(number)
+            await self._walk()
             found_new = len(self._stored) > known
             if found_new and number < self._settings.max_passes:
                 continue
@@ -122,7 +122,7 @@ class RangeReader:
         found = len(self._stored)
         accepts = self._settings.tolerance.accepts
         return accepts(found=found, counted=counted) or accepts(
-            found=found + self._unreadable, counted=counted
+            found=found + len(self._unreadable), counted=counted
         )
 
     def _note_growth(self, found_new: bool) -> tuple[str, ...]:
@@ -133,40 +133,47 @@ class RangeReader:
         )
 
     def _outcome(self, passes: int, *, disputed: bool, notes: tuple[str, ...]) -> RangeOutcome:
+        self._batch.unreadable = [
+            (self._made_up_id(number), row) for number, row in enumerate(self._unreadable, start=1)
+        ]
         return RangeOutcome(
             ids=frozenset(self._stored),
-            unreadable=self._unreadable,
+            unreadable=len(self._unreadable),
             steps_back=self._steps_back,
             passes=passes,
             disputed=disputed,
             notes=notes,
         )
 
-    async def _walk(self, number: int) -> None:
+    async def _walk(self) -> None:
         walk = Pass(
             page_limit=self._source.page_limit, overlap=self._settings.overlap, max_offset=self._max_offset
         )
-        unreadable: set[int] = set()
+        unreadable: dict[int, Unreadable] = {}
         while not walk.is_over:
             ask = walk.next_ask()
             asked_at = self._now()
             page = await self._source.read_page(self._selection, offset=ask.offset, limit=ask.limit)
             self._refuse_other_unit(page)
+            before = walk.place
             walk.take(ask, [row.supplier_stone_id if isinstance(row, RawItem) else None for row in page.rows])
+            unreadable = {at: row for at, row in unreadable.items() if at < walk.place}
             self._batch.pages += 1
             for position, row in enumerate(page.rows, start=ask.offset):
                 if isinstance(row, RawItem):
                     self._take(row, asked_at)
-                else:
-                    unreadable.add(position)
-                    if number == 1:
-                        self._batch.unreadable.append((self._made_up_id(position), row))
+                elif before <= position < walk.place:
+                    unreadable[position] = row
             await self._store_when_full()
         self._steps_back += walk.steps_back
-        self._unreadable = max(self._unreadable, len(unreadable))
+        self._unreadable = [unreadable[position] for position in sorted(unreadable)]
 
-    def _made_up_id(self, position: int) -> str:
-        """Run, partition, range and position: the same for the same null item when a range is read again."""
+    def _made_up_id(self, number: int) -> str:
+        """Run, partition, range and the item's place among the range's unreadable ones.
+
+        Its offset would not do: it moves with every stone that comes, goes or changes places with its equal, and one
+        item would be told as several.
+        """
         asked = self._selection
         parts = [
             str(asked.price_from),
@@ -174,7 +181,7 @@ class RangeReader:
             *(asked.shapes or ())[:1],
             *(asked.colors or ())[:1],
         ]
-        return f"{self._label}:{'-'.join(parts)}:{position}"
+        return f"{self._label}:{'-'.join(parts)}:{number}"
 
     def _take(self, item: RawItem, asked_at: datetime) -> None:
         """A stone joins the batch when it is new to this range, or its answer changed since."""

@@ -49,6 +49,11 @@ class Pass:
         self.is_over = False
         self.steps_back = 0
 
+    @property
+    def place(self) -> int:
+        """How many rows have been read without a gap: the offset of the next one."""
+        return self._place
+
     def next_ask(self) -> Ask:
         """The page to read now."""
         overlap = 0 if self._at_end else min(self._overlap, self._place)

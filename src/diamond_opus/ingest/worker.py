@@ -91,15 +91,7 @@ class Worker:
             raise Fatal(
                 f"ingest: this worker knows no feed {item.feed!r} (it has {', '.join(self._sources)})"
             )
-        async with self._pool.connection() as conn:
-            claimed = await runs.claim_partition(
-                conn,
-                item.run_id,
-                item.partition_id,
-                worker_id=self._worker_id,
-                lease_seconds=self._settings.lease_seconds,
-                payload=message.body,
-            )
+        claimed = await self._claim(item, message)
         if claimed is None:
             log.info("partition_not_due", run_id=item.run_id, partition_id=item.partition_id)
             return
@@ -130,6 +122,29 @@ class Worker:
             await self._end_failed(claimed, f"{type(error).__name__}: {error}", final=False)
         else:
             await self._end(claimed, PartitionState.COMPLETED)
+
+    async def _claim(self, item: WorkItem, message: Received) -> ClaimedPartition | None:
+        """Stopping in the middle of a claim gives back what it got, instead of leaving the lease to run out."""
+
+        async def claim() -> ClaimedPartition | None:
+            async with self._pool.connection() as conn:
+                return await runs.claim_partition(
+                    conn,
+                    item.run_id,
+                    item.partition_id,
+                    worker_id=self._worker_id,
+                    lease_seconds=self._settings.lease_seconds,
+                    payload=message.body,
+                )
+
+        claiming = asyncio.create_task(claim())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claimed = await claiming
+            if claimed is not None:
+                await self._give_back(claimed)
+            raise
 
     async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
         """Read with the lease renewed beside it; losing the lease ends the reading."""
@@ -208,7 +223,7 @@ class Worker:
     async def _give_back(self, claimed: ClaimedPartition) -> None:
         """The process is stopping: the next worker goes on at the cursor, at once."""
         with suppress(LeaseLost):
-            await self._end(claimed, PartitionState.PENDING, error=None)
+            await self._end(claimed, PartitionState.PENDING, error="given back: its worker was stopping")
             await self._wake_again(claimed)
 
     async def _wake_again(self, claimed: ClaimedPartition, *, delay_seconds: float = 0) -> None:

@@ -17,14 +17,26 @@ INSERT INTO partition_progress (run_id, partition_id, kind, lab_grown, price_fro
 VALUES (%(run_id)s, %(partition_id)s, %(kind)s, %(lab_grown)s, %(price_from)s, %(price_to)s, %(expected_records)s);
 
 -- name: get_run
+-- While a run is being read its figures are those of its partitions so far.
 SELECT
-    run_id, feed, run_type, state, expected_workers, completed_workers, failed_workers, watermark_before,
-    watermark_after, updated_from, updated_to, trace_id, forced, expected_records, fetched_records,
-    distinct_records, unchanged_records, rejected_records, unreadable_records, removed_records,
-    consolidation_processed, consolidation_errors, consolidation_total, error, started_at, ingest_completed_at,
-    consolidation_started_at, consolidation_completed_at, completed_at
-FROM run_metadata
-WHERE run_id = %(run_id)s;
+    r.run_id, r.feed, r.run_type, r.state, r.expected_workers, r.completed_workers, r.failed_workers,
+    r.watermark_before, r.watermark_after, r.updated_from, r.updated_to, r.trace_id, r.forced, r.expected_records,
+    CASE WHEN r.ingest_completed_at IS NULL THEN p.fetched ELSE r.fetched_records END AS fetched_records,
+    CASE WHEN r.ingest_completed_at IS NULL THEN p.distinct_stones ELSE r.distinct_records END AS distinct_records,
+    r.unchanged_records, r.rejected_records,
+    CASE WHEN r.ingest_completed_at IS NULL THEN p.unreadable ELSE r.unreadable_records END AS unreadable_records,
+    r.removed_records, r.consolidation_processed, r.consolidation_errors, r.consolidation_total, r.error,
+    r.started_at, r.ingest_completed_at, r.consolidation_started_at, r.consolidation_completed_at, r.completed_at
+FROM run_metadata AS r
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(fetched_records), 0)::bigint AS fetched,
+        coalesce(sum(distinct_records), 0)::bigint AS distinct_stones,
+        coalesce(sum(unreadable_records), 0)::bigint AS unreadable
+    FROM partition_progress
+    WHERE run_id = r.run_id
+) AS p
+WHERE r.run_id = %(run_id)s;
 
 -- name: find_active_run
 SELECT run_id
@@ -313,6 +325,23 @@ SET state = 'ingesting',
     error = NULL
 WHERE run_id = %(run_id)s
   AND state = 'failed';
+
+-- name: release_partitions
+UPDATE partition_progress
+SET state = 'pending',
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    updated_at = clock_timestamp()
+WHERE run_id = %(run_id)s
+  AND state = 'running';
+
+-- name: close_open_attempts
+UPDATE worker_runs
+SET status = 'failed',
+    error_message = %(error)s,
+    completed_at = clock_timestamp()
+WHERE run_id = %(run_id)s
+  AND status = 'running';
 
 -- name: close_run
 UPDATE run_metadata

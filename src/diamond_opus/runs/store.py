@@ -297,8 +297,12 @@ async def retry_run(
             )
             retried: list[str] = await cursor.fetchall()
         if not retried:
-            which = f"partition {partition_id}" if partition_id else "no partition"
-            raise RunRefused(f"run: {which} of {run_id} has failed; see: diamond status {run_id}")
+            which = (
+                f"partition {partition_id!r} is not among the failed ones"
+                if partition_id
+                else "none has failed"
+            )
+            raise RunRefused(f"run: of the partitions of {run_id} {which}; see: diamond status {run_id}")
         await _guarded(conn, "set_ingesting_again", run_id, {})
         await _audit(conn, actor, "run.retry", run_id, {"partitions": retried})
     return retried
@@ -306,11 +310,15 @@ async def retry_run(
 
 async def cancel_run(conn: AsyncConnection[Any], run_id: UUID, *, actor: str) -> None:
     """Close a run that is not complete; workers and consolidators stop at their next step."""
+    closing = {"run_id": run_id, "error": f"cancelled by {actor}"}
     async with conn.transaction():
+        # Partitions before the run, as a worker locks them that ends one.
+        await conn.execute(QUERIES["release_partitions"], closing)
         state = await _lock(conn, run_id)
         if state in (RunState.COMPLETED, RunState.CANCELLED):
             raise RunRefused(f"run: {run_id} is {state} and cannot be cancelled")
-        await conn.execute(QUERIES["close_run"], {"run_id": run_id, "error": f"cancelled by {actor}"})
+        await conn.execute(QUERIES["close_open_attempts"], closing)
+        await conn.execute(QUERIES["close_run"], closing)
         await _audit(conn, actor, "run.cancel", run_id, {"state": state})
 
 

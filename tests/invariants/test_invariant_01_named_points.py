@@ -5,7 +5,6 @@ the server goes on with it, as it does for a client that is gone, and whatever h
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,30 +13,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from diamond_opus.simulator.server import SimulatorSettings
 from pipeline_builders import Pool
 from pipeline_processes import (
     Processes,
     assert_same,
     changed_supplier,
     content,
+    inventory,
     newest_run,
     quiet_content,
-    until_a_run_after,
     until_over,
 )
-
-
-def inventory(seed: int, *, answer_delay_seconds: float = 0) -> SimulatorSettings:
-    """Small, odd, and in a stable order, for null items are told apart by their places alone."""
-    return SimulatorSettings(
-        stones=420,
-        seed=seed,
-        hostile_share=0.05,
-        unstable_ties=False,
-        answer_delay_seconds=answer_delay_seconds,
-    )
-
 
 INVENTORY = inventory(11)
 
@@ -69,7 +55,6 @@ CONSOLIDATING = [
     Point("consolidator", "UPDATE", "run_metadata", "NEW.state = 'consolidating' AND OLD.state = 'ingested'"),
     Point("consolidator", "UPDATE", "raw_diamonds", "NEW.consolidated AND NOT OLD.consolidated"),
     Point("consolidator", "INSERT", "diamonds"),
-    Point("consolidator", "UPDATE", "diamonds", "NEW.status = 'active'"),
     Point("consolidator", "INSERT", "rejected_diamonds"),
     Point("consolidator", "INSERT", "run_warnings"),
     Point(
@@ -80,6 +65,7 @@ CONSOLIDATING = [
     ),
 ]
 ENDING = [
+    Point("consolidator", "UPDATE", "diamonds", "NEW.status = 'active'"),
     Point("consolidator", "UPDATE", "run_metadata", "NEW.finalise_token IS DISTINCT FROM OLD.finalise_token"),
     Point("consolidator", "INSERT", "removal_candidates"),
     Point("consolidator", "UPDATE", "removal_candidates", "NEW.state <> 'removed'"),
@@ -130,7 +116,7 @@ async def kill_at(gate: Gate, point: Point, processes: Processes) -> None:
     """Start the point's command, kill it when it is in that very statement."""
     await gate.shut(point)
     victim = await processes.start(point.command)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(100):
         while not await gate.somebody_waits():
             assert victim.returncode is None, f"{point} ended by itself: {processes.log.read_text()[-3000:]}"
             await asyncio.sleep(0.02)
@@ -139,12 +125,21 @@ async def kill_at(gate: Gate, point: Point, processes: Processes) -> None:
 
 
 async def check(
-    points: Sequence[Point], pool: Pool, url: str, folder: Path, *, before: Sequence[Sequence[str]]
+    points: Sequence[Point],
+    pool: Pool,
+    url: str,
+    folder: Path,
+    *,
+    before: Sequence[Sequence[str]],
+    read_before: bool = True,
 ) -> None:
-    """Kill at each point in turn, then let a worker and a consolidator end the run."""
-    expected = await quiet_content(INVENTORY, pool, url)
+    """Kill at each point in turn, then let a worker and a consolidator end the run.
+
+    With ``read_before`` it is the second run over a supplier that has changed since the first.
+    """
+    expected = await quiet_content(INVENTORY, pool, url, read_before=read_before)
     async with (
-        changed_supplier(INVENTORY, url) as simulator,
+        changed_supplier(INVENTORY, url, read_before=read_before) as simulator,
         Processes(url, simulator, folder) as processes,
         Gate.open(url) as gate,
     ):
@@ -152,8 +147,6 @@ async def check(
             assert await processes.run(*command) == 0, processes.log.read_text()[-3000:]
         for point in points:
             await kill_at(gate, point, processes)
-        if (await newest_run(pool))["state"] == "completed":  # the first one: the plan was killed
-            assert await processes.run("schedule", "--type", "full") == 0
         await processes.start("worker")
         await processes.start("consolidator")
         await until_over(pool, processes)
@@ -164,6 +157,7 @@ SCHEDULE = ("schedule", "--type", "full")
 
 
 @pytest.mark.long  # a process is started and killed for each point
+@pytest.mark.timeout(400)
 async def test_invariant_01_a_run_killed_while_it_is_planned_and_read_ends_with_the_same_rows(
     pool: Pool, database_url: str, tmp_path: Path
 ) -> None:
@@ -171,13 +165,16 @@ async def test_invariant_01_a_run_killed_while_it_is_planned_and_read_ends_with_
 
 
 @pytest.mark.long  # a process is started and killed for each point
+@pytest.mark.timeout(400)
 async def test_invariant_01_a_run_killed_while_it_is_consolidated_ends_with_the_same_rows(
     pool: Pool, database_url: str, tmp_path: Path
 ) -> None:
-    await check(CONSOLIDATING, pool, database_url, tmp_path, before=[SCHEDULE, ("worker", "--until-idle")])
+    before = [SCHEDULE, ("worker", "--until-idle")]
+    await check(CONSOLIDATING, pool, database_url, tmp_path, before=before, read_before=False)
 
 
 @pytest.mark.long  # a process is started and killed for each point
+@pytest.mark.timeout(400)
 async def test_invariant_01_a_run_killed_while_it_ends_ends_with_the_same_rows(
     pool: Pool, database_url: str, tmp_path: Path
 ) -> None:
@@ -197,48 +194,3 @@ async def test_invariant_01_a_planner_that_is_killed_leaves_no_half_a_plan(
         assert await newest_run(pool) == before
         assert await processes.run(*SCHEDULE) == 0
         assert (await newest_run(pool))["state"] == "planned"
-
-
-@pytest.mark.long  # a dozen processes are started
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_invariant_01_processes_killed_at_random_instants_change_nothing(
-    seed: int, pool: Pool, database_url: str, tmp_path: Path
-) -> None:
-    rng = random.Random(seed)
-    slow = inventory(20 + seed, answer_delay_seconds=0.1)
-    expected = await quiet_content(slow, pool, database_url)
-    async with (
-        changed_supplier(slow, database_url) as simulator,
-        Processes(database_url, simulator, tmp_path) as processes,
-    ):
-        assert await processes.run(*SCHEDULE) == 0
-        commands = ["worker", "worker", "consolidator"]
-        alive = [await processes.start(command) for command in commands]
-        for _ in range(6):
-            await asyncio.sleep(rng.uniform(0.3, 2.0))
-            victim = rng.randrange(3)
-            await processes.kill(alive[victim])
-            alive[victim] = await processes.start(commands[victim])
-        await until_over(pool, processes)
-        assert_same(await content(pool), expected)
-
-
-@pytest.mark.long  # four processes one after the other, each waiting for the lease of the one before
-async def test_invariant_01_a_whole_run_in_one_process_is_finished_by_the_next_one(
-    pool: Pool, database_url: str, tmp_path: Path
-) -> None:
-    rng = random.Random(3)
-    slow = inventory(30, answer_delay_seconds=0.05)
-    expected = await quiet_content(slow, pool, database_url)
-    async with (
-        changed_supplier(slow, database_url) as simulator,
-        Processes(database_url, simulator, tmp_path) as processes,
-    ):
-        first = await newest_run(pool)
-        for _ in range(3):
-            process = await processes.start("run", "--type", "full", "--json")
-            await until_a_run_after(pool, first["run_id"])
-            await asyncio.sleep(rng.uniform(0.2, 1.5))
-            await processes.kill(process)
-        assert await processes.run("run", "--type", "full", "--json") == 0, processes.log.read_text()[-3000:]
-        assert_same(await content(pool), expected)
