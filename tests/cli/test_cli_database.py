@@ -82,11 +82,11 @@ def test_migrations_are_applied_listed_and_taken_back(settings_of: SETTINGS, emp
     assert all(step["appliedAt"].endswith("Z") and step["known"] for step in applied)
     assert versions[-1] in call("db", "status").stdout
     assert f"Would take back: {versions[-1]}" in call("db", "rollback", "--dry-run").stderr
-    assert f"Took back: {versions[-1]}" in call("db", "rollback").stderr
+    assert f"Took back: {versions[-1]}" in call("db", "rollback", "--yes").stderr
     rest = ", ".join(versions[-2::-1])
     assert f"Would take back: {rest}" in call("db", "rollback", "--to", "0000", "--dry-run").stderr
-    assert f"Took back: {rest}" in call("db", "rollback", "--to", "0000").stderr
-    assert "Nothing to take back" in call("db", "rollback").stderr
+    assert f"Took back: {rest}" in call("db", "rollback", "--to", "0000", "--yes").stderr
+    assert "Nothing to take back" in call("db", "rollback", "--yes").stderr
 
 
 def test_bootstrap_sql_makes_an_empty_database_complete_but_for_the_queues(

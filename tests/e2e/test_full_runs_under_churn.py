@@ -22,7 +22,7 @@ DEEPEST_OFFSET = 1000
 def moving_supplier(seed: int) -> SimulatorSettings:
     """Short pages, ties that change places, odd stones, and tokens that end at any moment."""
     return SimulatorSettings(
-        stones=4000 + 100 * (seed % 10),
+        stones=4000,
         seed=seed,
         hostile_share=0.01,
         short_page_rate=0.05,

@@ -8,7 +8,7 @@ from feed_builders import MAPPER, STONE_ID, make_item, make_raw, map_quietly, ma
 
 from diamond_opus.domain.errors import Skippable, Warned
 from diamond_opus.domain.stone import Stone
-from diamond_opus.feeds.nivoda import map_item, page_looks_ten_times_off
+from diamond_opus.feeds.nivoda import map_item
 from diamond_opus.feeds.protocol import Rejected
 
 CARATS = "diamond__certificate__carats"
@@ -136,21 +136,6 @@ def test_a_price_far_off_the_range_asked_for_is_a_unit_error_and_one_beside_it_i
     else:
         assert isinstance(result, Stone)
     assert [warned.json_path for warned in warnings] == ["$.price"] * is_warned
-
-
-@pytest.mark.parametrize(
-    ("prices", "off"),
-    [
-        ([], False),
-        ([None, None], False),
-        ([1300, 1300, 130_000], True),
-        ([1300, 130_000], False),
-        ([13_000_000, 13_000_000, None], True),
-        ([130_000] * 49 + [1300], False),
-    ],
-)
-def test_a_page_is_off_when_most_of_its_prices_are(prices: list[int | None], off: bool) -> None:
-    assert page_looks_ten_times_off(prices, 1200, 1340) is off
 
 
 def test_an_item_can_be_mapped_from_bytes_or_a_dict() -> None:

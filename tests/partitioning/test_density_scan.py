@@ -267,7 +267,8 @@ def test_any_inventory_is_mapped_whole_within_its_counts_and_cut_evenly_where_th
         is_one_dollar = heaviest.price_to is not None and heaviest.price_to - heaviest.price_from == 1
         if calls(scan) <= most - 8 and not is_one_dollar:
             own = [part.expected_records for part in partitions if part.lab_grown == density.lab_grown]
-            assert max(own) * len(own) <= 1.25 * sum(own) + 1e-6
+            # A handful of stones cannot be cut more evenly than by one stone.
+            assert max(own) * len(own) <= 1.25 * sum(own) + len(own)
 
 
 @given(seed=st.integers(), records=st.integers(1, 100))

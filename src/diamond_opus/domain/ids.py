@@ -1,6 +1,5 @@
 """Identities: the same stone of the same feed has the same id for ever."""
 
-import hashlib
 from uuid import UUID, uuid5
 
 #: Chosen once for this product; changing it would give every stone a new id.
@@ -14,12 +13,3 @@ def diamond_id(feed: str, supplier_stone_id: str) -> UUID:
     '57c74cc7-de68-59ff-87ef-b7e5ced48928'
     """
     return uuid5(NAMESPACE, f"{feed}:{supplier_stone_id}")
-
-
-def diamond_id_bytes(feed: str, supplier_stone_id: str) -> bytes:
-    """The 16 bytes of :func:`diamond_id` without the object: 1.2 against 3.1 microseconds a stone."""
-    name = f"{feed}:{supplier_stone_id}".encode()
-    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    return bytes(digest)

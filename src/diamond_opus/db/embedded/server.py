@@ -59,7 +59,7 @@ class EmbeddedPostgres:
         place = Home(home.absolute())
         with place.locked():
             record, cluster = _find_cluster(place, bin_folder)
-            started = running_pid(cluster.place) is None
+            started = not _is_alive(cluster)
             if started:
                 record = _launch(place, record, cluster, port, dict(settings or {}))
             elif port not in (None, record.port):
@@ -175,6 +175,14 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _is_alive(cluster: Cluster) -> bool:
+    """Whether a server runs and will go on: one that was just killed is seen for a moment longer."""
+    if running_pid(cluster.place) is None:
+        return False
+    time.sleep(_RETRY_SECONDS)
+    return running_pid(cluster.place) is not None
 
 
 def _wait_until_ready(record: Record, cluster: Cluster) -> None:

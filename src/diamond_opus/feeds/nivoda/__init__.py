@@ -30,7 +30,7 @@ from diamond_opus.feeds.nivoda.errors import (
     Throttled,
     WrongCredentials,
 )
-from diamond_opus.feeds.nivoda.mapper import NivodaMapper, map_item, page_looks_ten_times_off
+from diamond_opus.feeds.nivoda.mapper import NivodaMapper, map_item
 from diamond_opus.feeds.nivoda.query_filter import validate_filter
 from diamond_opus.feeds.nivoda.trading import Hold, NivodaTrading, OrderRequest
 
@@ -51,6 +51,5 @@ __all__ = [
     "Throttled",
     "WrongCredentials",
     "map_item",
-    "page_looks_ten_times_off",
     "validate_filter",
 ]

@@ -4,12 +4,12 @@ The quick path takes an item whose fields all are as they should be. Anything el
 then the same assembly, so that both paths give one result.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from diamond_opus.domain.errors import Skippable, Warned
+from diamond_opus.domain.money import is_ten_times_off
 from diamond_opus.domain.stone import Stone
 from diamond_opus.feeds.nivoda import words
 from diamond_opus.feeds.nivoda.answers import identify
@@ -102,21 +102,6 @@ def map_item(item: bytes | dict[str, Any], asked_lab_grown: bool = False) -> Sto
     return stone
 
 
-def page_looks_ten_times_off(prices: Sequence[int | None], price_from: int, price_to: int | None) -> bool:
-    """Whether most prices of a page (in cents) are ten times or more off the whole dollars asked for.
-
-    One such stone is a mistake in it; a page of them means that the unit is not what we think.
-
-    >>> page_looks_ten_times_off([120_000, 133_900], 1200, 1340)
-    False
-    >>> page_looks_ten_times_off([1200, 1339], 1200, 1340)
-    True
-    """
-    known = [price for price in prices if price is not None]
-    off = sum(_is_ten_times_off(price, price_from, price_to) for price in known)
-    return 2 * off > len(known)
-
-
 def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Rejected:
     """Raises ``OddValueError`` before the first warning when a field needs repair."""
     stone_id, offer_id, _, asked_lab_grown, price_from, price_to = raw
@@ -144,7 +129,7 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
     if not 0 < price <= MAX_PRICE_CENTS:
         return Rejected("$.price", "price is 0 or less" if price <= 0 else "price is out of range")
     is_outside = price < price_from * 100 or (price_to is not None and price > price_to * 100)
-    if is_outside and _is_ten_times_off(price, price_from, price_to):
+    if is_outside and is_ten_times_off(price, price_from, price_to):
         return Rejected("$.price", "unit error? ten times or more off the range asked for")
     color, color_rank = COLORS[certificate.color]
     clarity, clarity_rank = CLARITIES[certificate.clarity]
@@ -261,11 +246,6 @@ def _reject_incomplete(item: Item, raw: RawStone) -> Rejected:
     if diamond.certificate is None:
         return Rejected("$.diamond.certificate", "no certificate")
     return Rejected("$.price", "price missing")
-
-
-def _is_ten_times_off(price: int, price_from: int, price_to: int | None) -> bool:
-    """Cents against whole dollars; a range that starts at 0 has nothing below it."""
-    return price * 10 <= price_from * 100 or (price_to is not None and price >= max(price_to, 1) * 1000)
 
 
 def _outside(price: int, price_from: int, price_to: int | None) -> Warned:
