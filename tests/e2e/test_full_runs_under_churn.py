@@ -41,7 +41,7 @@ async def add_rules(pool: Pool) -> None:
 
 
 async def run_under_churn(simulator: Simulator, pool: Pool, database_url: str) -> tuple[Run, Judge]:
-    simulator.supplier.churn.spread(EVENTS_SHARE, 400)
+    simulator.supplier.churn.spread(EVENTS_SHARE, 250)
     judge = Judge(simulator)
     async with simulated_pipeline(database_url, simulator) as pipeline:
         return await run_to_end(pipeline, RunType.FULL), judge
