@@ -102,15 +102,16 @@ async def test_the_suppliers_retry_after_is_respected(pool: Pool, database_url: 
     assert clock.longest_wish >= 17
 
 
-async def test_a_token_that_lives_for_half_a_second_is_no_obstacle(pool: Pool, database_url: str) -> None:
-    settings = SimulatorSettings(stones=STONES, seed=5, token_lifetime_seconds=0.5)
+async def test_a_token_that_lives_for_a_moment_is_no_obstacle(pool: Pool, database_url: str) -> None:
+    settings = SimulatorSettings(stones=STONES, seed=5, token_lifetime_seconds=0.1)
     async with Simulator(settings) as simulator:
         judge = Judge(simulator)
         async with hasty_pipeline(database_url, simulator, HastyClock()) as pipeline:
             run = await run_to_end(pipeline, RunType.FULL)
         check_catalogue(judge, await Catalogue.read(pool))
         assert run.state is RunState.COMPLETED
-        assert 1 < simulator.stats()["logins"] < 40
+        stats = simulator.stats()
+    assert 1 < stats["logins"] < stats["requests"] / 4
 
 
 async def test_an_outage_of_the_supplier_is_waited_out(pool: Pool, database_url: str) -> None:
