@@ -11,7 +11,8 @@ from diamond_opus.cli.idle import OpenWork, Tending, consolidate_until_idle, wor
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.runs.model import PartitionState, RunState
-from pipeline_builders import Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import ScriptedSupplier, stones
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,18 +14,9 @@ from diamond_opus.runs import store
 from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from diamond_opus.wiring import mappers
-from pipeline_builders import (
-    FEED,
-    Listed,
-    Pool,
-    ScriptedSupplier,
-    World,
-    consolidate_message,
-    run_to_end,
-    simulated_pipeline,
-    stones,
-)
+from pipeline_builders import Pool, World, consolidate_message, run_to_end, simulated_pipeline
 from pipeline_oracle import compare_with_raw
+from pipeline_supplier import FEED, Listed, ScriptedSupplier, stones
 
 
 @pytest.fixture
@@ -37,18 +28,6 @@ async def add_rule(world: World, **columns: Any) -> None:
     names = ", ".join(columns)
     marks = ", ".join(["%s"] * len(columns))
     await world.rows(f"INSERT INTO pricing_rules ({names}) VALUES ({marks})", *columns.values())
-
-
-async def read_run(world: World, run_type: RunType = RunType.FULL) -> Run:
-    """A run that is read and waits for consolidation."""
-    run = await world.plan(run_type)
-    for _ in range(50):
-        await world.work()
-        await asyncio.sleep(0.001)
-        await world.sweep()
-        if (await world.get_run(run.run_id)).state is RunState.INGESTED:
-            return await world.get_run(run.run_id)
-    raise AssertionError("the run is not read")
 
 
 async def all_rows(world: World) -> dict[str, Any]:
@@ -127,13 +106,13 @@ async def test_a_new_rule_reaches_the_stones_that_are_consolidated_after_it(worl
 
 async def test_a_payload_that_comes_while_its_stone_is_consolidated_stays_pending(world: World) -> None:
     """The batch has read the old payload and holds the row; the worker waits, and its payload is a new task."""
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.start_consolidating(conn, run.run_id, force=False, actor="test")
         async with conn.transaction():
             await consolidate_batch(conn, run.run_id, FEED, mappers()[FEED], limit=1000)
             newer = asyncio.create_task(store_newer(world, run, "nat-00003", availability="SOLD"))
-            await until_somebody_waits_for_a_lock(world)
+            await world.somebody_waits_for_a_lock()
             assert not newer.done()
         await newer
     assert (await world.diamond("nat-00003"))["availability"] == "available"
@@ -150,7 +129,7 @@ async def test_a_payload_that_comes_while_its_stone_is_consolidated_stays_pendin
 
 async def test_a_payload_that_came_first_is_the_one_that_is_consolidated(world: World) -> None:
     """The worker has written the row and has not committed; the batch leaves it out and takes it afterwards."""
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as writer, writer.transaction():
         world.supplier.change("nat-00003", availability="SOLD")
         await store_stones(writer, FEED, run.run_id, Selection(False), [fetched(world, "nat-00003")])
@@ -176,19 +155,9 @@ async def store_newer(world: World, run: Run, stone_id: str, **fields: Any) -> N
         await store_stones(conn, FEED, run.run_id, Selection(False), [fetched(world, stone_id)])
 
 
-async def until_somebody_waits_for_a_lock(world: World) -> None:
-    for _ in range(1000):
-        if await world.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
-
-
 async def test_several_consolidators_share_a_run_and_exactly_one_ends_it(pool: Pool) -> None:
     world = World(pool, ScriptedSupplier(stones(600)), consolidator_batch_size=25, consolidator_concurrency=1)
-    run = await read_run(world)
+    run = await world.read_run()
     await world.rows("CREATE TABLE ends (run_id uuid)")
     await world.rows(
         "CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS"
@@ -220,12 +189,12 @@ async def test_the_same_message_again_changes_nothing(world: World) -> None:
 
 async def test_a_cancelled_run_is_left_by_its_consolidator(pool: Pool) -> None:
     world = World(pool, ScriptedSupplier(stones(300)), consolidator_batch_size=10, consolidator_concurrency=1)
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn, conn.transaction():
         # What every batch writes last is held, so the first one cannot commit before the run is cancelled.
         await conn.execute(b"LOCK TABLE dataset_versions")
         consolidating = asyncio.create_task(world.process.consolidator().consolidate(run.run_id))
-        await until_somebody_waits_for_a_lock(world)
+        await world.somebody_waits_for_a_lock()
         await world.rows("UPDATE run_metadata SET state = 'cancelled' WHERE run_id = %s", run.run_id)
     await consolidating
 
@@ -238,7 +207,7 @@ async def test_a_cancelled_run_is_left_by_its_consolidator(pool: Pool) -> None:
 
 
 async def test_what_a_cancelled_run_left_pending_is_done_by_the_next_one(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.cancel_run(conn, run.run_id, actor="test")
     assert await world.value("SELECT count(*) FROM diamonds") == 0

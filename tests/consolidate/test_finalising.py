@@ -16,25 +16,13 @@ from diamond_opus.runs import store
 from diamond_opus.runs.model import LeaseLost, Run, RunState, RunType
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, advance
-from pipeline_builders import FEED, Pool, ScriptedSupplier, World, consolidate_message, received, stones
+from pipeline_builders import Pool, World, consolidate_message, received
+from pipeline_supplier import FEED, ScriptedSupplier, stones
 
 
 @pytest.fixture
 async def world(pool: Pool) -> World:
     return World(pool, ScriptedSupplier([*stones(40), *stones(10, lab_grown=True)]))
-
-
-async def read_run(world: World) -> Run:
-    """A run that is read and waits for consolidation; nobody was told."""
-    run = await world.plan()
-    for _ in range(50):
-        await world.work()
-        await asyncio.sleep(0.001)
-        await world.sweep()
-        if (await world.get_run(run.run_id)).state is RunState.INGESTED:
-            await world.lose_messages()
-            return await world.get_run(run.run_id)
-    raise AssertionError("the run is not read")
 
 
 async def failed_run(world: World) -> Run:
@@ -136,7 +124,7 @@ async def test_an_invalid_rule_stops_pricing_with_a_clear_error_and_prices_nothi
 
 
 async def test_a_run_is_ended_once_however_many_consolidators_come_to_its_end(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     writes: list[datetime] = []
 
     class Counting(PostgresWatermarkStore):
@@ -153,7 +141,7 @@ async def test_a_run_is_ended_once_however_many_consolidators_come_to_its_end(wo
 
 
 async def test_nobody_may_end_a_run_while_a_stone_is_pending(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.join_consolidation(conn, run.run_id)
         assert await store.take_finalisation(conn, run.run_id, lease_seconds=60) is None
@@ -165,7 +153,7 @@ async def test_nobody_may_end_a_run_while_a_stone_is_pending(world: World) -> No
 
 async def test_a_stone_that_is_locked_and_not_yet_done_is_pending_as_well(world: World) -> None:
     """An empty locked read would say that nothing is left, while another consolidator is still at work."""
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as other, other.transaction():
         await other.execute(
             b"UPDATE raw_diamonds SET consolidated = TRUE WHERE supplier_stone_id = 'nat-00003'"
@@ -176,7 +164,7 @@ async def test_a_stone_that_is_locked_and_not_yet_done_is_pending_as_well(world:
 
 
 async def test_the_end_of_a_run_passes_on_when_its_holder_is_silent(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
@@ -192,7 +180,7 @@ async def test_the_end_of_a_run_passes_on_when_its_holder_is_silent(world: World
 
 
 async def test_a_crash_between_the_watermark_and_the_runs_row_is_harmless(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
@@ -209,7 +197,7 @@ async def test_a_crash_between_the_watermark_and_the_runs_row_is_harmless(world:
 
 
 async def test_a_cancelled_run_does_not_complete_after_all(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     async with world.pool.connection() as conn:
         await store.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
@@ -240,7 +228,7 @@ def with_store(world: World, watermarks: Any) -> Consolidator:
 
 async def test_a_store_out_of_reach_postpones_the_end_twice_as_long_each_time(pool: Pool) -> None:
     world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=8)
-    run = await read_run(world)
+    run = await world.read_run()
     working = world.watermarks
     consolidator = with_store(world, BrokenStore())
     waits = []
@@ -263,7 +251,7 @@ async def test_a_store_out_of_reach_postpones_the_end_twice_as_long_each_time(po
 
 
 async def test_the_fifth_failure_in_a_row_fails_the_run_and_alerts(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     consolidator = with_store(world, BrokenStore())
     for _ in range(5):
         await world.rows("UPDATE run_metadata SET next_attempt_at = NULL")
@@ -278,7 +266,7 @@ async def test_the_fifth_failure_in_a_row_fails_the_run_and_alerts(world: World)
 
 async def test_messages_left_over_do_not_wake_a_run_that_waits_for_a_person(world: World) -> None:
     """While it was consolidated the sweeper invited others; those invitations come when it has failed."""
-    run = await read_run(world)
+    run = await world.read_run()
     await world.rows("INSERT INTO pricing_rules (carat_min, carat_max, markup_ratio) VALUES (2, 1, 1.5)")
     await world.process.consolidator().consolidate(run.run_id)
     assert (await world.get_run(run.run_id)).state is RunState.FAILED
@@ -303,13 +291,13 @@ def work_done(run: Run) -> WorkDone:
 
 
 async def test_the_end_of_a_partition_is_enough_to_start_a_consolidation(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     await world.process.consolidator().handle_work_done(received(work_done(run).to_message(attempt=1)))
     assert (await world.get_run(run.run_id)).state is RunState.COMPLETED
 
 
 async def test_messages_of_a_run_that_is_gone_are_done_with(world: World) -> None:
-    run = await read_run(world)
+    run = await world.read_run()
     await world.rows("DELETE FROM run_metadata")
     await world.process.consolidator().handle_work_done(received(work_done(run).to_message(attempt=1)))
     await world.process.consolidator().handle_consolidate(consolidate_message(run))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from diamond_opus.runs.model import RunState, RunType
-from pipeline_builders import Listed, Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import Listed, ScriptedSupplier, stones
 
 BAD = "nat-00007"
 

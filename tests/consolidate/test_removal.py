@@ -9,7 +9,8 @@ from diamond_opus.consolidate.removal import QUERIES, remove_missing
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunState, RunType
-from pipeline_builders import Listed, Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import Listed, ScriptedSupplier, stones
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.simulator.events import EventKind
 from diamond_opus.simulator.faults import Fault
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
-from pipeline_builders import FEED, Pool, run_to_end, simulated_pipeline
+from pipeline_builders import Pool, run_to_end, simulated_pipeline
+from pipeline_supplier import FEED
 from pipeline_truth import Catalogue, Judge, check_catalogue
 
 #: Of a hundred events 15 remove a stone, 16 insert one and 45 or more reprice one: 0.9, 1 and 2.7 % of the stones.
@@ -41,7 +42,7 @@ async def add_rules(pool: Pool) -> None:
 
 
 async def run_under_churn(simulator: Simulator, pool: Pool, database_url: str) -> tuple[Run, Judge]:
-    simulator.supplier.churn.spread(EVENTS_SHARE, 250)
+    simulator.supplier.churn.spread(EVENTS_SHARE, 300)
     judge = Judge(simulator)
     async with simulated_pipeline(database_url, simulator) as pipeline:
         return await run_to_end(pipeline, RunType.FULL), judge

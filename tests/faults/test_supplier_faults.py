@@ -15,7 +15,8 @@ from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.simulator.faults import Fault, FaultKind
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from diamond_opus.wiring import Pipeline
-from pipeline_builders import FEED, Pool, run_to_end, simulated_pipeline
+from pipeline_builders import Pool, run_to_end, simulated_pipeline
+from pipeline_supplier import FEED
 from pipeline_truth import Catalogue, Judge, check_catalogue
 
 STONES = 700

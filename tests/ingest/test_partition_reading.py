@@ -6,7 +6,8 @@ import pytest
 
 from diamond_opus.domain.selection import Selection
 from diamond_opus.runs.model import Run, RunState, RunType
-from pipeline_builders import Listed, Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import Listed, ScriptedSupplier, stones
 
 SHALLOW = 200  # with the reserve of 100, a range of more than 100 stones is cut
 

@@ -11,7 +11,8 @@ from diamond_opus.domain.ids import diamond_id
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import RawItem, Unreadable
 from diamond_opus.ingest.store import Fetched, Stored, store_stones, store_unreadable
-from pipeline_builders import FEED, Listed, Pool, World
+from pipeline_builders import Pool, World
+from pipeline_supplier import FEED, Listed
 
 RUN_1, RUN_2 = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.selection import Selection
 from diamond_opus.ingest.read_range import Batch, RangeOutcome, RangeReader, ReadingSettings
 from diamond_opus.ingest.walk import TooDeep
-from pipeline_builders import Listed, ScriptedSupplier, stones
+from pipeline_supplier import Listed, ScriptedSupplier, stones
 
 NATURAL = Selection(lab_grown=False)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

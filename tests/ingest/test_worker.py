@@ -10,7 +10,8 @@ from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.protocol import WORK_ITEMS
 from diamond_opus.runs.model import PartitionState, Run, RunState
-from pipeline_builders import Pool, ScriptedSupplier, World, stones, work_item
+from pipeline_builders import Pool, World, work_item
+from pipeline_supplier import ScriptedSupplier, stones
 
 NATURAL = "natural-01"
 

@@ -6,16 +6,8 @@ from diamond_opus.domain.selection import Selection
 from diamond_opus.ingest.read_range import ReadingSettings
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
-from pipeline_builders import (
-    FEED,
-    Listed,
-    Pool,
-    ScriptedSupplier,
-    World,
-    run_to_end,
-    simulated_pipeline,
-    stones,
-)
+from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
+from pipeline_supplier import FEED, Listed, ScriptedSupplier, stones
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

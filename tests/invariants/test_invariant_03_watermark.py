@@ -12,7 +12,8 @@ from diamond_opus.runs import store
 from diamond_opus.runs.model import Run, RunRefused, RunState
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, advance
-from pipeline_builders import FEED, Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import FEED, ScriptedSupplier, stones
 
 
 class Watched(PostgresWatermarkStore):

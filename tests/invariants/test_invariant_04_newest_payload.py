@@ -13,8 +13,9 @@ from diamond_opus.ingest.store import Fetched, store_stones
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
-from pipeline_builders import FEED, Pool, ScriptedSupplier, World, run_to_end, simulated_pipeline, stones
+from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
 from pipeline_oracle import compare_with_raw
+from pipeline_supplier import FEED, ScriptedSupplier, stones
 
 HELD = "nat-00000"
 

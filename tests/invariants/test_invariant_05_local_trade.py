@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from diamond_opus.runs.model import RunType
-from pipeline_builders import Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import ScriptedSupplier, stones
 
 STONE = "nat-00003"
 LOCAL = ("local_status", "local_status_at", "local_hold_until")

@@ -15,7 +15,8 @@ from diamond_opus.runs.model import (
     Run,
     RunState,
 )
-from pipeline_builders import Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import ScriptedSupplier, stones
 
 LEASE = 60.0
 

@@ -10,7 +10,8 @@ from diamond_opus.queue.protocol import WORK_ITEMS
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.watermark.protocol import Watermark
-from pipeline_builders import FEED, Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import FEED, ScriptedSupplier, stones
 
 
 @pytest.fixture

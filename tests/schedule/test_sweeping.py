@@ -12,7 +12,8 @@ from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITE
 from diamond_opus.runs import store
 from diamond_opus.runs.model import PartitionState, Run, RunState
 from diamond_opus.schedule.sweep import Sweeper
-from pipeline_builders import Pool, ScriptedSupplier, World, stones
+from pipeline_builders import Pool, World
+from pipeline_supplier import ScriptedSupplier, stones
 
 
 @pytest.fixture
