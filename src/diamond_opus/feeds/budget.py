@@ -18,11 +18,11 @@ from diamond_opus.domain.errors import Retryable
 from diamond_opus.observability.logging import get_logger
 
 #: How far two requests may arrive nearer to each other than their slots stand.
-JITTER_SECONDS = 0.05
+JITTER_SECONDS = 0.1
 
 #: How late a booked request may leave: this process's share of the jitter, the rest is the network's. What would
 #: leave later books again, lest late ones crowd into one second.
-LATE_SECONDS = 0.03
+LATE_SECONDS = 0.05
 
 #: The most room a slot is given for a process that keeps being late: it is taken from everybody.
 MAX_SLACK_SECONDS = 1.0
