@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import orjson
@@ -137,3 +138,15 @@ def stones(count: int, *, first: int = 0, lab_grown: bool = False, step_cents: i
         Listed(f"{kind}-{number:05d}", price_cents=10_000 + number * step_cents, lab_grown=lab_grown)
         for number in range(first, first + count)
     ]
+
+
+def shuffle(supplier: ScriptedSupplier, *, seed: int) -> Hook:
+    """Every request sees the rows in another order."""
+    order = Random(seed)
+
+    async def hook(_selection: Selection, _offset: int) -> None:
+        rows = list(supplier.stones.items())
+        order.shuffle(rows)
+        supplier.stones = dict(rows)
+
+    return hook

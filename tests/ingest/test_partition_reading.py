@@ -7,7 +7,7 @@ import pytest
 from diamond_opus.domain.selection import Selection
 from diamond_opus.runs.model import Run, RunState, RunType
 from pipeline_builders import Pool, World
-from pipeline_supplier import Listed, ScriptedSupplier, stones
+from pipeline_supplier import Listed, ScriptedSupplier, shuffle, stones
 
 SHALLOW = 200  # with the reserve of 100, a range of more than 100 stones is cut
 
@@ -31,6 +31,19 @@ async def test_a_big_partition_is_read_in_shallow_ranges_by_price(pool: Pool) ->
     assert await stored_ids(world) == set(world.supplier.stones)
     assert deepest(world) <= SHALLOW
     assert run.distinct_records == 700
+
+
+async def test_nothing_is_lost_when_every_request_sees_another_order(pool: Pool) -> None:
+    """No pass over offsets is complete then; parts that fit one page are."""
+    supplier = ScriptedSupplier(stones(600))
+    supplier.before_page = shuffle(supplier, seed=3)
+    world = World(pool, supplier)
+
+    run = await world.run()
+
+    assert run.state is RunState.COMPLETED
+    assert await stored_ids(world) == set(supplier.stones)
+    assert run.distinct_records == 600
 
 
 async def test_one_crowded_dollar_is_read_by_carats(pool: Pool) -> None:

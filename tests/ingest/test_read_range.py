@@ -7,9 +7,9 @@ import pytest
 
 from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.selection import Selection
-from diamond_opus.ingest.read_range import Batch, RangeOutcome, RangeReader, ReadingSettings
+from diamond_opus.ingest.read_range import Batch, RangeOutcome, RangeReader, ReadingSettings, Unsettled
 from diamond_opus.ingest.walk import TooDeep
-from pipeline_supplier import Listed, ScriptedSupplier, stones
+from pipeline_supplier import Listed, ScriptedSupplier, shuffle, stones
 
 NATURAL = Selection(lab_grown=False)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -152,7 +152,28 @@ async def test_a_count_that_differs_within_the_tolerance_is_no_dispute() -> None
     supplier = ScriptedSupplier(stones(400))
     supplier.hidden = {"nat-00001", "nat-00002", "nat-00003", "nat-00004"}
     outcome = await Reading(supplier)()
-    assert (len(outcome.ids), outcome.disputed, outcome.passes) == (396, False, 2)
+    assert (len(outcome.ids), outcome.disputed, outcome.passes) == (396, False, 3)
+
+
+async def test_rows_that_change_places_now_and_then_are_all_found() -> None:
+    """A row hidden from one pass by its neighbour leaves a difference within the tolerance: no reason to stop."""
+    supplier = ScriptedSupplier(stones(400))
+    rows = list(supplier.stones.values())
+    rows[49], rows[50] = (
+        rows[50],
+        rows[49],
+    )  # 50 is the first row of the next page without overlap, 49 was read
+    swapped = {row.stone_id: row for row in rows}
+
+    async def hide_one_row_from_the_first_passes(_selection: Selection, _offset: int) -> None:
+        supplier.hidden = {"nat-00050"} if len(supplier.pages) < 20 else set()
+
+    supplier.stones = swapped
+    supplier.before_page = hide_one_row_from_the_first_passes
+
+    outcome = await Reading(supplier)()
+
+    assert len(outcome.ids) == 400
 
 
 async def test_null_items_count_as_unreadable_and_not_as_missing() -> None:
@@ -198,6 +219,20 @@ async def test_a_range_that_nothing_can_split_may_be_read_deep() -> None:
     outcome = await Reading(supplier, ReadingSettings(max_offset=200), deep=True)()
     assert len(outcome.ids) == 450
     assert max(offset for _, offset in supplier.pages) > 200
+
+
+async def test_a_range_whose_order_never_rests_is_handed_back_to_be_split() -> None:
+    supplier = ScriptedSupplier(stones(850))
+    supplier.before_page = shuffle(supplier, seed=1)
+    with pytest.raises(Unsettled, match="1 passes did not come to rest"):
+        await Reading(supplier, ReadingSettings(max_passes=1))()
+
+
+async def test_a_range_of_one_page_is_complete_in_any_order() -> None:
+    supplier = ScriptedSupplier(stones(45))
+    supplier.before_page = shuffle(supplier, seed=1)
+    outcome = await Reading(supplier)()
+    assert (len(outcome.ids), outcome.passes, outcome.notes) == (45, 2, ())
 
 
 @pytest.mark.parametrize("factor", [100, 0.01])

@@ -8,10 +8,13 @@ from typing import Any
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
-from diamond_opus.ingest.read_range import Batch, RangeReader, ReadingSettings
+from diamond_opus.ingest.read_range import Batch, RangeReader, ReadingSettings, Unsettled
 from diamond_opus.ingest.walk import TooDeep
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.partitioning.reading import Dimension, ReadDeep, children_cover, split_for_reading
 from diamond_opus.runs.model import ClaimedPartition, Progress
+
+log = get_logger("ingest")
 
 #: Stores a batch and the progress it stands for in one transaction, fenced by the partition's lease.
 Commit = Callable[[Selection, Batch, Progress], Awaitable[None]]
@@ -50,9 +53,19 @@ class PartitionReader:
             if count <= self._settings.range_limit:
                 await self._read_range(selection)
             else:
-                await self._split(selection, count)
+                await self._split(selection, count, limit=self._settings.range_limit)
 
-    async def _split(self, selection: Selection, count: int) -> None:
+    async def _split_into_pages(self, selection: Selection, reason: str) -> None:
+        """Aim for parts of one page each: no order can hide a stone of those."""
+        count = await self._source.count(selection)
+        limit = self._source.page_limit - self._settings.overlap
+        if count <= limit:
+            self._todo.append(selection)
+            return
+        log.warning("range_unsettled", partition_id=self._claimed.partition_id, reason=reason)
+        await self._split(selection, count, limit=limit)
+
+    async def _split(self, selection: Selection, count: int, *, limit: int) -> None:
         """Put the parts of a range that is too big on the pile; what nothing can split is read deep.
 
         Parts by price cover the range by themselves. Others must prove by fresh counts that they do: a filter by
@@ -63,7 +76,7 @@ class PartitionReader:
             split = split_for_reading(
                 selection,
                 count,
-                self._settings.range_limit,
+                limit,
                 shapes=self._source.shapes,
                 colors=self._source.colors,
                 after=failed,
@@ -103,7 +116,11 @@ class PartitionReader:
             outcome = await reader.read()
         except TooDeep:
             await store(reader.rest)
-            await self._split(selection, self._settings.range_limit + 1)
+            await self._split(selection, self._settings.range_limit + 1, limit=self._settings.range_limit)
+            return
+        except Unsettled as unsettled:
+            await store(reader.rest)
+            await self._split_into_pages(selection, str(unsettled))
             return
         notes = [*outcome.notes, *([f"read past offset {self._settings.max_offset}: {deep}"] if deep else [])]
         distinct = len(outcome.ids - self._ids)

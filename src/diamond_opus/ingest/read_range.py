@@ -34,6 +34,10 @@ class ReadingSettings:
         return self.max_offset - self.reserve
 
 
+class Unsettled(Exception):
+    """Every pass found stones that were new: the rows change places faster than they can be read."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What one transaction stores: stones new or changed since they were last stored, and unreadable rows."""
@@ -69,8 +73,8 @@ class RangeReader:
     """Reads ``selection`` completely, handing batches to ``store`` as they fill.
 
     ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. Raises TooDeep when
-    the range grew past the depth allowed (``deep`` lifts the limit), Fatal when the supplier's prices are in another
-    unit than its filter, and whatever the source raises.
+    the range grew past the depth allowed and Unsettled when its passes never agreed (``deep`` lifts both limits),
+    Fatal when the supplier's prices are in another unit than its filter, and whatever the source raises.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class RangeReader:
         self._store = store
         self._now = now
         self._label = label
+        self._is_deep = deep
         self._max_offset = None if deep else settings.max_offset
         self._stored: dict[str, str] = {}  # id -> hash of the payload last handed to the batch
         self._batch = Batch()
@@ -97,40 +102,54 @@ class RangeReader:
         self._steps_back = 0
 
     async def read(self) -> RangeOutcome:
-        """The last batch is left for the caller to store with the range's end; see ``rest``."""
+        """The last batch is left for the caller to store with the range's end; see ``rest``.
+
+        One quiet pass (nothing new) ends a range whose count is exact. One that differs needs two in a row, however
+        little it differs: rows that change places may hide one of them from a pass, hardly from two.
+        """
+        quiet = 0
         for number in range(1, self._settings.max_passes + 1):
             known = len(self._stored)
             await self._walk()
-            found_new = len(self._stored) > known
-            if found_new and number < self._settings.max_passes:
+            quiet = quiet + 1 if len(self._stored) == known else 0
+            if not quiet:
                 continue
             counted = await self._source.count(self._selection)
-            if self._agrees(counted):
-                return self._outcome(number, disputed=False, notes=self._note_growth(found_new))
-            if number >= 3 or number == self._settings.max_passes:
-                found = len(self._stored)
-                note = f"{self._selection}: found {found} stones in {number} passes, the supplier counts {counted}"
-                return self._outcome(number, disputed=True, notes=(note,))
-        raise AssertionError("unreachable: the last pass returns")
+            if self._is_exact(counted) or (quiet > 1 and self._is_near(counted)):
+                return self._outcome(number, disputed=False, notes=())
+            if quiet > 1:
+                return self._dispute(number, counted)
+        return await self._end_unsettled()
 
     @property
     def rest(self) -> Batch:
         """What was read and not stored yet."""
         return self._batch
 
-    def _agrees(self, counted: int) -> bool:
+    async def _end_unsettled(self) -> RangeOutcome:
+        """No two passes agreed. Smaller parts would: what fits one page is complete in whatever order it comes."""
+        if not self._is_deep and len(self._stored) > self._source.page_limit:
+            raise Unsettled(f"{self._selection}: {self._settings.max_passes} passes did not come to rest")
+        passes, counted = self._settings.max_passes, await self._source.count(self._selection)
+        if not self._is_near(counted):
+            return self._dispute(passes, counted)
+        note = f"{self._selection}: {passes} passes did not come to rest, and it is small or cannot be split"
+        return self._outcome(passes, disputed=False, notes=(note,))
+
+    def _is_exact(self, counted: int) -> bool:
+        return counted in (len(self._stored), len(self._stored) + len(self._unreadable))
+
+    def _is_near(self, counted: int) -> bool:
         found = len(self._stored)
         accepts = self._settings.tolerance.accepts
         return accepts(found=found, counted=counted) or accepts(
             found=found + len(self._unreadable), counted=counted
         )
 
-    def _note_growth(self, found_new: bool) -> tuple[str, ...]:
-        if not found_new:
-            return ()
-        return (
-            f"{self._selection}: every one of {self._settings.max_passes} passes found stones that were new",
-        )
+    def _dispute(self, passes: int, counted: int) -> RangeOutcome:
+        found = len(self._stored)
+        note = f"{self._selection}: found {found} stones in {passes} passes, the supplier counts {counted}"
+        return self._outcome(passes, disputed=True, notes=(note,))
 
     def _outcome(self, passes: int, *, disputed: bool, notes: tuple[str, ...]) -> RangeOutcome:
         self._batch.unreadable = [
