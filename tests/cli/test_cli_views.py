@@ -47,6 +47,15 @@ def drawn(console: Console) -> str:
     return re.sub(r"[ \f]+", " ", text[-2000:])
 
 
+def test_a_run_that_somebody_left_is_said_to_wait_for_the_leases_it_left() -> None:
+    console = terminal()
+    with ProgressView(console) as view:
+        view.resuming(RUN, 3, 94.6)
+    told = " ".join(drawn(console).split())
+    assert "3 of its partitions are still leased" in told
+    assert "in 95 s at most" in told
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_bars_tell_phase_stones_and_partitions(width: int) -> None:
     console = terminal(width)

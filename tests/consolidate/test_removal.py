@@ -142,6 +142,21 @@ async def test_more_than_a_fifth_missing_removes_nothing_of_that_type_and_alerts
     assert not set(asked) & {f"nat-{n:05d}" for n in range(9)}
 
 
+async def test_the_guards_alert_is_raised_again_when_its_process_died_before_it(world: World) -> None:
+    """The guard is committed before the alert; whoever ends the run after a crash finds it tripped already."""
+    await world.run()
+    world.supplier.withdraw(*[f"nat-{n:05d}" for n in range(9)])
+    run = await world.run()
+    world.alerts.raised.clear()
+
+    removed = await remove_missing(
+        world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2, renew=_nothing
+    )
+
+    assert removed == 0
+    assert world.alerts.events == ["removal_guarded"]
+
+
 async def test_exactly_a_fifth_missing_is_believed(world: World) -> None:
     await world.run()
     world.supplier.withdraw(*[f"nat-{n:05d}" for n in range(8)])

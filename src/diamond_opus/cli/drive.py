@@ -39,6 +39,8 @@ async def drive(
     """
     async with pipeline.pool.connection() as conn:
         run = await store.find_active_run(conn, feed)
+        if run is not None:
+            view.resuming(run, *await store.leases_held(conn, run.run_id))
     if run is None:
         run = await plan(pipeline, feed, run_type, view)
     done = asyncio.Event()

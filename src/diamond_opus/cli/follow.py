@@ -27,8 +27,9 @@ _WIDE = 100
 
 
 class View(Protocol):
-    """Shows a run while it goes on."""
+    """Shows a run while it goes on; ``resuming`` one that another process left, perhaps with partitions it leased."""
 
+    def resuming(self, run: Run, leased: int, seconds: float) -> None: ...
     def counting(self, done: int, wanted: int) -> None: ...
     def show(self, run: Run, partitions: Sequence[Partition]) -> None: ...
 
@@ -36,6 +37,7 @@ class View(Protocol):
 class SilentView:
     """For machines: nothing."""
 
+    def resuming(self, run: Run, leased: int, seconds: float) -> None: ...
     def counting(self, done: int, wanted: int) -> None: ...
     def show(self, run: Run, partitions: Sequence[Partition]) -> None: ...
 
@@ -75,6 +77,16 @@ class ProgressView:
     ) -> None:
         self._progress.stop()
         self._log_to_standard_error()
+
+    def resuming(self, run: Run, leased: int, seconds: float) -> None:
+        print_ = self._progress.console.print
+        print_(f"Going on with run {run.run_id}, which another process left {run.state}.", highlight=False)
+        if leased:
+            print_(
+                f"{leased} of its partitions are still leased to that process. If it is dead, they are taken over "
+                f"when the leases end, in {seconds:.0f} s at most.",
+                highlight=False,
+            )
 
     def counting(self, done: int, wanted: int) -> None:
         self._update(_PLANNING, done, wanted, "counts", "by price")

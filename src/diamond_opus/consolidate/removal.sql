@@ -12,7 +12,8 @@ WHERE r.run_id = %(run_id)s
 ON CONFLICT (run_id, supplier_stone_id) DO NOTHING;
 
 -- name: guard_candidates
--- More missing than can be believed: nothing of that type is removed until a person accepts.
+-- More missing than can be believed: nothing of that type is removed until a person accepts. What was guarded already
+-- counts again, so that a crash before the alert does not silence it.
 WITH shares AS (
     SELECT
         c.lab_grown,
@@ -27,7 +28,7 @@ WITH shares AS (
         ) AS active
     FROM removal_candidates AS c
     WHERE c.run_id = %(run_id)s
-      AND c.state = 'frozen'
+      AND c.state IN ('frozen', 'guarded')
     GROUP BY c.lab_grown
 ), tripped AS (
     SELECT lab_grown, missing, active

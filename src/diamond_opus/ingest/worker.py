@@ -27,13 +27,12 @@ from diamond_opus.queue.protocol import Queue, Received
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import (
     ClaimedPartition,
-    DuePartition,
     LeaseLost,
     PartitionState,
     Progress,
     RunState,
 )
-from diamond_opus.wakeups import send, wake_partitions, work_item
+from diamond_opus.wakeups import send, wake_partitions
 
 log = get_logger("ingest")
 
@@ -99,27 +98,26 @@ class Worker:
             "partition_started", run_id=item.run_id, partition_id=item.partition_id, attempt=claimed.attempt
         )
         if claimed.failures >= self._settings.max_attempts:
-            await self._end_failed(
-                claimed, "its workers stopped renewing their leases, again and again", final=True
-            )
+            error = "its workers stopped renewing their leases, again and again"
+            await self._end_failed(item, claimed, error, final=True)
             return
         try:
             await self._read(source, claimed)
         except LeaseLost as error:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(error))
         except asyncio.CancelledError:
-            await self._give_back(claimed)
+            await self._give_back(item, claimed)
             raise
         except Fatal as error:
-            await self._end_failed(claimed, str(error), final=True)
+            await self._end_failed(item, claimed, str(error), final=True)
         except Retryable as error:
-            await self._end_failed(claimed, str(error), final=False, wait=error.retry_after_seconds)
+            await self._end_failed(item, claimed, str(error), final=False, wait=error.retry_after_seconds)
         except (DiamondError, psycopg.Error, OSError) as error:
-            await self._end_failed(claimed, str(error), final=False)
+            await self._end_failed(item, claimed, str(error), final=False)
         except Exception as error:
             # A fault of ours: told at once with its trace, and the partition fails by its attempts, not by silence.
             log.exception("partition_broken", partition_id=claimed.partition_id)
-            await self._end_failed(claimed, f"{type(error).__name__}: {error}", final=False)
+            await self._end_failed(item, claimed, f"{type(error).__name__}: {error}", final=False)
         else:
             await self._end(claimed, PartitionState.COMPLETED)
 
@@ -143,7 +141,7 @@ class Worker:
         except asyncio.CancelledError:
             claimed = await claiming
             if claimed is not None:
-                await self._give_back(claimed)
+                await self._give_back(item, claimed)
             raise
 
     async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
@@ -201,7 +199,13 @@ class Worker:
         await run_in_transaction(self._pool, work)
 
     async def _end_failed(
-        self, claimed: ClaimedPartition, error: str, *, final: bool = False, wait: float | None = None
+        self,
+        item: WorkItem,
+        claimed: ClaimedPartition,
+        error: str,
+        *,
+        final: bool = False,
+        wait: float | None = None,
     ) -> None:
         """Try again after a back-off, or give up: at once when ``final``, else after too many in a row."""
         try:
@@ -218,30 +222,20 @@ class Worker:
             claimed, PartitionState.PENDING, error=error, counts_as_failure=True, delay_seconds=delay
         )
         log.warning("partition_postponed", partition_id=claimed.partition_id, seconds=delay, reason=error)
-        await self._wake_again(claimed, delay_seconds=delay)
+        await self._wake_again(item, claimed, delay_seconds=delay)
 
-    async def _give_back(self, claimed: ClaimedPartition) -> None:
+    async def _give_back(self, item: WorkItem, claimed: ClaimedPartition) -> None:
         """The process is stopping: the next worker goes on at the cursor, at once."""
         with suppress(LeaseLost):
             await self._end(claimed, PartitionState.PENDING, error="given back: its worker was stopping")
-            await self._wake_again(claimed)
+            await self._wake_again(item, claimed)
 
-    async def _wake_again(self, claimed: ClaimedPartition, *, delay_seconds: float = 0) -> None:
+    async def _wake_again(
+        self, item: WorkItem, claimed: ClaimedPartition, *, delay_seconds: float = 0
+    ) -> None:
         """Numbered by attempt from far above: the sweeper numbers its own wakes of a partition from 1."""
-        again = DuePartition(
-            run_id=claimed.run_id,
-            partition_id=claimed.partition_id,
-            feed=claimed.feed,
-            trace_id=claimed.trace_id,
-            lab_grown=claimed.lab_grown,
-            price_from=claimed.price_from,
-            price_to=claimed.price_to,
-            expected_records=0,
-            updated_from=claimed.updated_from,
-            updated_to=claimed.updated_to,
-            wakes=_OWN_WAKES + claimed.attempt,
-        )
-        await send(self._work_items, [work_item(again)], delay_seconds=delay_seconds)
+        again = item.to_message(wakes=_OWN_WAKES + claimed.attempt)
+        await send(self._work_items, [again], delay_seconds=delay_seconds)
 
     async def _end(
         self,

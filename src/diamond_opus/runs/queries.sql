@@ -115,6 +115,15 @@ SET state = 'ingesting'
 WHERE run_id = %(run_id)s
   AND state = 'planned';
 
+-- name: leases_held
+-- Partitions that somebody holds, or held until it died, and when the last of their leases ends.
+SELECT
+    count(*) AS partitions,
+    coalesce(extract(EPOCH FROM max(lease_expires_at) - clock_timestamp()), 0)::float8 AS seconds
+FROM partition_progress
+WHERE run_id = %(run_id)s
+  AND lease_expires_at > clock_timestamp();
+
 -- name: renew_partition
 UPDATE partition_progress AS p
 SET lease_expires_at = clock_timestamp() + %(lease)s

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
-from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from diamond_opus.db.queries import load_queries
@@ -105,6 +105,14 @@ async def list_partitions(conn: AsyncConnection[Any], run_id: UUID) -> Sequence[
         await cursor.execute(QUERIES["list_partitions"], {"run_id": run_id})
         rows = await cursor.fetchall()
     return [Partition(**{**row, "state": PartitionState(row["state"])}) for row in rows]
+
+
+async def leases_held(conn: AsyncConnection[Any], run_id: UUID) -> tuple[int, float]:
+    """How many partitions somebody holds, and in how many seconds the last of those leases ends."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(QUERIES["leases_held"], {"run_id": run_id})
+        partitions, seconds = _the(await cursor.fetchone())
+    return int(partitions), float(seconds)
 
 
 async def claim_partition(
