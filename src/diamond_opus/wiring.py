@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from diamond_opus.alerts.log import LogAlerts
@@ -15,8 +15,15 @@ from diamond_opus.db.pool import Pool, connect, open_pool
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.feeds.budget import PostgresBudget, RequestBudget, UnlimitedBudget, account_key
-from diamond_opus.feeds.nivoda import NivodaAccount, NivodaClient, NivodaMapper, validate_filter
+from diamond_opus.feeds.nivoda import (
+    NivodaAccount,
+    NivodaClient,
+    NivodaMapper,
+    NivodaTrading,
+    validate_filter,
+)
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
+from diamond_opus.feeds.trading import Trader
 from diamond_opus.ingest.read_range import ReadingSettings
 from diamond_opus.ingest.worker import AttemptSettings, Worker
 from diamond_opus.partitioning.settings import HeatmapSettings
@@ -81,7 +88,7 @@ async def migrate_database(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The parts of one process that plans, reads or consolidates."""
+    """The parts of one process that plans, reads, consolidates or trades."""
 
     settings: Settings
     pool: Pool
@@ -92,6 +99,7 @@ class Pipeline:
     alerts: Alerts
     clock: Clock
     process_id: UUID
+    traders: Mapping[str, Trader] = field(default_factory=dict)
 
     def worker(self) -> Worker:
         return Worker(
@@ -186,13 +194,16 @@ async def open_pipeline(
             )
         )
         sources: dict[str, StoneSource] = {}
+        traders: dict[str, Trader] = {}
         if needs_source:
             budget = _budget(settings, pool, clock, unlimited=unlimited)
-            sources[NIVODA] = await stack.enter_async_context(_open_source(settings, budget, clock))
+            nivoda = await stack.enter_async_context(_open_source(settings, budget, clock))
+            sources[NIVODA], traders[NIVODA] = nivoda, NivodaTrading(nivoda.connection)
         yield Pipeline(
             settings=settings,
             pool=pool,
             sources=sources,
+            traders=traders,
             mappers=mappers(),
             queues={name: _queue(name, pool, own=own_queues) for name in QUEUES},
             watermarks=PostgresWatermarkStore(pool),

@@ -14,11 +14,18 @@ import httpx2
 from fastapi import FastAPI
 from psycopg import sql
 
+from diamond_opus.alerts.log import LogAlerts
 from diamond_opus.api.app import create_app
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.db.pool import Pool
-from diamond_opus.domain.clock import ManualClock
+from diamond_opus.domain.clock import Clock, ManualClock
 from diamond_opus.keys.api_keys import create_key
+from diamond_opus.queue.limits import LIMITS
+from diamond_opus.queue.memory import MemoryQueue
+from diamond_opus.queue.protocol import QUEUES
+from diamond_opus.settings import load_settings
+from diamond_opus.watermark.postgres import PostgresWatermarkStore
+from diamond_opus.wiring import Pipeline, mappers
 
 SEARCH = "/api/v2/diamonds"
 SECRET = "a secret for tests"
@@ -105,7 +112,26 @@ async def open_api(
     pool: Pool, clock: ManualClock, *, address: str = "203.0.113.7", **overrides: Any
 ) -> AsyncIterator[Api]:
     """An API as the product makes it; ``address`` is where its client seems to come from."""
+    overrides.setdefault("pipeline", make_pipeline(pool, clock))
     app = create_app(ApiDependencies(pool=pool, clock=clock, version="9.9.9", **overrides))
     transport = httpx2.ASGITransport(app, client=(address, 50_000))
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
         yield Api(client, app, pool, clock)
+
+
+def make_pipeline(pool: Pool, clock: Clock, **parts: Any) -> Pipeline:
+    """What an API works with when a test says nothing: real stores, queues in memory, no supplier."""
+    return Pipeline(
+        **{
+            "settings": load_settings(),
+            "pool": pool,
+            "sources": {},
+            "mappers": mappers(),
+            "queues": {name: MemoryQueue(name, LIMITS[name]) for name in QUEUES},
+            "watermarks": PostgresWatermarkStore(pool),
+            "alerts": LogAlerts(),
+            "clock": clock,
+            "process_id": uuid4(),
+            **parts,
+        }
+    )

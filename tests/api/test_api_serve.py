@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from api_support import make_pipeline
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diamond_opus.api.app import create_app
@@ -148,7 +149,9 @@ async def exchange(url: str, data: bytes) -> bytes:
 async def test_invariant_10_whatever_arrives_on_a_socket_the_next_request_is_served(
     pool: Pool, clock: ManualClock
 ) -> None:
-    app = create_app(ApiDependencies(pool=pool, clock=clock, version="1"))
+    app = create_app(
+        ApiDependencies(pool=pool, clock=clock, version="1", pipeline=make_pipeline(pool, clock))
+    )
     async with served(app) as (url, _stop, _serving), httpx2.AsyncClient() as client:
         for data in HOSTILE:
             answer = await exchange(url, data)

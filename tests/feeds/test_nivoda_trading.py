@@ -16,18 +16,15 @@ from scripted_server import (
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.feeds.budget import UnlimitedBudget
 from diamond_opus.feeds.nivoda import (
-    AnswerLost,
     BadAnswer,
-    Hold,
     NivodaAccount,
     NivodaClient,
     NivodaTrading,
     NotSent,
-    OrderRequest,
-    Refused,
     RefusedQuery,
     Throttled,
 )
+from diamond_opus.feeds.trading import AnswerLost, Hold, OrderRequest, Refused
 from diamond_opus.simulator.faults import Fault
 from diamond_opus.simulator.server import Simulator
 from diamond_opus.simulator.settings import DEFAULT_PASSWORD, DEFAULT_USERNAME, SimulatorSettings

@@ -56,8 +56,8 @@ async def test_what_happens_to_a_key_is_in_the_audit_log(pool: Pool, clock: Manu
         entries = await audit_log(conn)
 
     assert [(entry["actor"], entry["action"], entry["subject"]) for entry in entries] == [
-        ("ann", "api_key_created", str(key.id)),
-        ("bob", "api_key_revoked", str(key.id)),
+        ("ann", "api_key.create", str(key.id)),
+        ("bob", "api_key.revoke", str(key.id)),
     ]
     assert entries[0]["details"] == {"name": "shop", "permissions": ["read", "trade"], "expiresAt": None}
     assert entries[1]["created_at"] == clock.now()

@@ -11,17 +11,19 @@ from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import Connection, Pool, transaction
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.keys.signatures import HmacClient
+from diamond_opus.wiring import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
-    """``pool`` is open and stays its owner's to close.
+    """``pool`` is open and stays its owner's to close; so is what ``pipeline`` holds: feeds, queues, watermarks.
 
     ``cors_origins`` holds "*" for any; ``trusted_proxies`` are addresses or networks whose X-Forwarded-For is
     believed; ``pending_migrations`` tells what the database still lacks.
     """
 
     pool: Pool
+    pipeline: Pipeline
     version: str
     clock: Clock = field(default_factory=SystemClock)
     hmac_clients: Mapping[str, HmacClient] = field(default_factory=dict)
@@ -31,6 +33,15 @@ class ApiDependencies:
     #: How long a request waits for a connection before it is told to come back.
     connection_timeout_seconds: float = 5.0
     pending_migrations: Callable[[Connection], Awaitable[Sequence[str]]] = pending
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that the route's success commits; statements are bounded as in a snapshot."""
+        async with (
+            self.pool.connection(timeout=self.connection_timeout_seconds) as conn,
+            transaction(conn, statement_timeout_ms=self.statement_timeout_ms),
+        ):
+            yield conn
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:

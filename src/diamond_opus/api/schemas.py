@@ -1,4 +1,4 @@
-"""What answers look like, for OpenAPI: the routes write JSON from rows, and a test compares the two."""
+"""What bodies and answers look like: the routes write JSON from rows, and a test compares the two."""
 
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -17,6 +17,14 @@ _COST = "Only shown to keys with the permission cost; otherwise the field is lef
 
 class Answer(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Body(BaseModel):
+    """What a client sends: names in camelCase or snake_case, and nothing that is not known."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", str_strip_whitespace=True
+    )
 
 
 class Diamond(Answer):

@@ -171,7 +171,8 @@ async def _serve(
     settings: Settings, url: str, listener: socket.socket, example: UUID | None, stop: asyncio.Event
 ) -> None:
     key = await _new_key(url)
-    await serve_api(settings, url, listener, stop, lambda address: _invite(address, key, example))
+    async with open_pipeline(settings, url, service="demo") as pipeline:
+        await serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example))
 
 
 async def _new_key(url: str) -> str:

@@ -95,8 +95,8 @@ def api() -> None:
 
 
 async def _api(settings: Settings, listener: socket.socket) -> None:
-    async with _process(settings, "api", needs_source=False) as process:
-        await process.run(serve_api(settings, process.url, listener, process.stop, _tell_ready))
+    async with _process(settings, "api") as process:
+        await process.run(serve_api(process.pipeline, process.url, listener, process.stop, _tell_ready))
 
 
 def up() -> None:
@@ -112,7 +112,7 @@ async def _up(settings: Settings, listener: socket.socket) -> None:
     async with _process(settings, "up", least_connections=least) as process:
         pipeline, stop = process.pipeline, process.stop
         await process.run(
-            serve_api(settings, process.url, listener, stop, _tell_ready),
+            serve_api(pipeline, process.url, listener, stop, _tell_ready),
             pipeline.consume_work(stop),
             pipeline.consume_consolidation(stop),
             *(_cron(pipeline, feed).run(stop) for feed in FEEDS),
@@ -161,13 +161,13 @@ class _Process:
 
 @asynccontextmanager
 async def _process(
-    settings: Settings, service: str, *, needs_source: bool = True, least_connections: int = 1
+    settings: Settings, service: str, *, least_connections: int = 1
 ) -> AsyncIterator[_Process]:
     """Signals are caught from before the database is started until after it is stopped."""
     async with stop_on_signals() as stop, open_database(settings) as url:
         await ensure_schema(url)
         async with open_pipeline(
-            settings, url, service=service, needs_source=needs_source, least_connections=least_connections
+            settings, url, service=service, least_connections=least_connections
         ) as pipeline:
             yield _Process(pipeline, url, stop)
 

@@ -17,7 +17,7 @@ from diamond_opus.db.pool import connect, open_pool
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.signatures import HmacClient, parse_hmac_secrets
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import MIGRATION_STEPS, check_settings, migrate_database
+from diamond_opus.wiring import MIGRATION_STEPS, Pipeline, check_settings, migrate_database
 
 
 def check_start(settings: Settings) -> None:
@@ -66,8 +66,9 @@ async def check_schema(settings: Settings, url: str) -> None:
 
 
 @asynccontextmanager
-async def api_dependencies(settings: Settings, url: str) -> AsyncIterator[ApiDependencies]:
+async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDependencies]:
     """The API's parts, with a pool of its own: bulk work beside it never makes a search wait for a connection."""
+    settings = pipeline.settings
     async with open_pool(
         url,
         application_name="diamond api",
@@ -77,6 +78,7 @@ async def api_dependencies(settings: Settings, url: str) -> AsyncIterator[ApiDep
     ) as pool:
         yield ApiDependencies(
             pool=pool,
+            pipeline=pipeline,
             version=version("diamond-opus"),
             hmac_clients=hmac_clients(settings),
             cors_origins=settings.cors_origins,
@@ -87,14 +89,15 @@ async def api_dependencies(settings: Settings, url: str) -> AsyncIterator[ApiDep
 
 
 async def serve_api(
-    settings: Settings,
+    pipeline: Pipeline,
     url: str,
     listener: socket.socket,
     stop: asyncio.Event,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve on ``listener`` until ``stop``; ``on_ready`` gets the API's address."""
-    async with api_dependencies(settings, url) as dependencies:
+    settings = pipeline.settings
+    async with api_dependencies(pipeline, url) as dependencies:
         app = create_app(dependencies)
         await serve(app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener)
 

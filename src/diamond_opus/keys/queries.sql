@@ -7,7 +7,7 @@ WITH created AS (
 ),
 audited AS (
     INSERT INTO audit_log (actor, action, subject, details, created_at)
-    SELECT %(actor)s, 'api_key_created', id::text,
+    SELECT %(actor)s, 'api_key.create', id::text,
         jsonb_build_object('name', client_name, 'permissions', permissions, 'expiresAt', expires_at), %(now)s
     FROM created
 )
@@ -24,7 +24,7 @@ WITH revoked AS (
     RETURNING id, client_name
 )
 INSERT INTO audit_log (actor, action, subject, details, created_at)
-SELECT %(actor)s, 'api_key_revoked', id::text, jsonb_build_object('name', client_name), %(now)s
+SELECT %(actor)s, 'api_key.revoke', id::text, jsonb_build_object('name', client_name), %(now)s
 FROM revoked;
 
 -- name: get_key

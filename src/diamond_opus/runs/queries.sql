@@ -451,7 +451,3 @@ WHERE feed = %(feed)s
   AND lab_grown = %(lab_grown)s
 ORDER BY scanned_at DESC
 LIMIT 1;
-
--- name: audit
-INSERT INTO audit_log (actor, action, subject, details)
-VALUES (%(actor)s, %(action)s, %(subject)s, %(details)s);

@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from diamond_opus.db.audit import record_act
 from diamond_opus.db.queries import load_queries
 from diamond_opus.runs.model import (
     ClaimedPartition,
@@ -510,10 +511,7 @@ async def _guarded(conn: AsyncConnection[Any], query: str, run_id: UUID, values:
 async def _audit(
     conn: AsyncConnection[Any], actor: str, action: str, run_id: UUID, details: Mapping[str, Any]
 ) -> None:
-    await conn.execute(
-        QUERIES["audit"],
-        {"actor": actor, "action": action, "subject": str(run_id), "details": Jsonb(dict(details))},
-    )
+    await record_act(conn, actor=actor, action=action, subject=str(run_id), details=details)
 
 
 def _the(value: Any | None) -> Any:

@@ -22,31 +22,25 @@ identifies it and which holds take). Prices are whole US cents, though filters t
 from diamond_opus.feeds.nivoda.client import PAGE_LIMIT, NivodaClient
 from diamond_opus.feeds.nivoda.connection import NivodaAccount, NivodaConnection
 from diamond_opus.feeds.nivoda.errors import (
-    AnswerLost,
     BadAnswer,
     NotSent,
-    Refused,
     RefusedQuery,
     Throttled,
     WrongCredentials,
 )
 from diamond_opus.feeds.nivoda.mapper import NivodaMapper, map_item
 from diamond_opus.feeds.nivoda.query_filter import validate_filter
-from diamond_opus.feeds.nivoda.trading import Hold, NivodaTrading, OrderRequest
+from diamond_opus.feeds.nivoda.trading import NivodaTrading
 
 __all__ = [
     "PAGE_LIMIT",
-    "AnswerLost",
     "BadAnswer",
-    "Hold",
     "NivodaAccount",
     "NivodaClient",
     "NivodaConnection",
     "NivodaMapper",
     "NivodaTrading",
     "NotSent",
-    "OrderRequest",
-    "Refused",
     "RefusedQuery",
     "Throttled",
     "WrongCredentials",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
+from diamond_opus.feeds.trading import Refused
 from diamond_opus.observability.redact import clean_text
 
 #: The longest wish to be left alone that is taken at its word.
@@ -48,14 +49,6 @@ class TokenRejected(DiamondError):  # named as its siblings are, by what happene
 
 class WrongCredentials(Fatal):
     """The supplier does not know this user name and password."""
-
-
-class Refused(DiamondError):
-    """The supplier will not hold, release or sell; the message quotes its reason."""
-
-
-class AnswerLost(DiamondError):
-    """What was asked for may have been done or not; only what the supplier shows later tells. Never send it again."""
 
 
 class RefusedQuery(Fatal):

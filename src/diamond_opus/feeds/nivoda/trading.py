@@ -1,12 +1,6 @@
-"""What can be done with a single stone at Nivoda: look at it, hold it, let it go, order it.
-
-What changes something is sent once and never again by itself: the supplier knows no idempotency key. The error says
-what is known: ``Retryable`` or ``Fatal``, it was surely not done; ``Refused``, the supplier said no; ``AnswerLost``,
-it may have been done.
-"""
+"""Nivoda's counter for single stones, as ``feeds/trading.py`` words it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,7 +10,6 @@ from diamond_opus.domain.errors import DiamondError, Retryable
 from diamond_opus.feeds.nivoda.answers import Envelope, identify, read_count, read_diamond
 from diamond_opus.feeds.nivoda.connection import NivodaConnection, Question
 from diamond_opus.feeds.nivoda.errors import (
-    AnswerLost,
     BadAnswer,
     NotSent,
     Throttled,
@@ -25,6 +18,7 @@ from diamond_opus.feeds.nivoda.errors import (
 )
 from diamond_opus.feeds.nivoda.query_filter import build_lookup
 from diamond_opus.feeds.protocol import RawItem
+from diamond_opus.feeds.trading import AnswerLost, Hold, OrderRequest
 
 T = TypeVar("T")
 
@@ -33,28 +27,8 @@ T = TypeVar("T")
 _LATEST_SECONDS = 100_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A hold as the supplier answers it; ``until`` is None when it does not say."""
-
-    id: str
-    is_denied: bool
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
-    """One offer to be bought. The offer id is ``item.id``, not the stone's."""
-
-    offer_id: str
-    destination_id: str | None = None
-    reference: str | None = None
-    comment: str | None = None
-    return_option: bool | None = None
-
-
 class NivodaTrading:
-    """Holds and orders over a connection that may be shared with a client."""
+    """``Trader`` over a connection that may be shared with a client."""
 
     def __init__(self, connection: NivodaConnection) -> None:
         self._connection = connection
