@@ -60,13 +60,12 @@ async def _consuming(pipeline: Pipeline) -> AsyncIterator[None]:
 async def _ingest(pipeline: Pipeline) -> int:
     """Plan a full run and see it read; returns how many pages that took."""
     run = await plan(pipeline, NIVODA, RunType.FULL, SilentView())
-    while True:
+    while run.state in (RunState.PLANNED, RunState.INGESTING):
+        await asyncio.sleep(0.05)
         async with pipeline.pool.connection() as conn:
             run = await runs.get_run(conn, run.run_id)
-            partitions = await runs.list_partitions(conn, run.run_id)
-        if run.state not in (RunState.PLANNED, RunState.INGESTING):
-            break
-        await asyncio.sleep(0.05)
     if run.state is not RunState.INGESTED:
         raise RuntimeError(f"the run is {run.state}: {run.error}")
+    async with pipeline.pool.connection() as conn:
+        partitions = await runs.list_partitions(conn, run.run_id)
     return sum(partition.pages_read for partition in partitions)
