@@ -3,6 +3,8 @@
 import asyncio
 import resource
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from benchmarks.world import copy_seconds, world
 from diamond_opus.cli.drive import plan
@@ -21,10 +23,11 @@ async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str,
     async with world(rows, sessions, batch_size) as (pipeline, simulator):
         simulator_before, ours_before = simulator.cpu_seconds(), time.process_time()
         started = time.perf_counter()
-        pages = await _ingest(pipeline)
-        seconds = time.perf_counter() - started
-        processor = time.process_time() - ours_before
-        simulated = simulator.cpu_seconds() - simulator_before
+        async with _consuming(pipeline):
+            pages = await _ingest(pipeline)
+            seconds = time.perf_counter() - started
+            processor = time.process_time() - ours_before
+            simulated = simulator.cpu_seconds() - simulator_before
         async with pipeline.pool.connection() as conn:
             row = await (await conn.execute("SELECT count(*) FROM raw_diamonds")).fetchone()
         limit = await copy_seconds(pipeline.pool, "raw_diamonds_nivoda", _COPIED, sessions)
@@ -42,20 +45,27 @@ async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str,
     }
 
 
-async def _ingest(pipeline: Pipeline) -> int:
-    """Plan a full run and read it; returns how many pages that took."""
+@asynccontextmanager
+async def _consuming(pipeline: Pipeline) -> AsyncIterator[None]:
+    """Workers that wait for what comes. Stopping them takes up to a second, the length of one wait at the queue."""
     stop = asyncio.Event()
-    run = await plan(pipeline, NIVODA, RunType.FULL, SilentView())
     working = asyncio.create_task(pipeline.consume_work(stop))
-    while True:
+    try:
+        yield
+    finally:
+        stop.set()
+        await working
+
+
+async def _ingest(pipeline: Pipeline) -> int:
+    """Plan a full run and see it read; returns how many pages that took."""
+    run = await plan(pipeline, NIVODA, RunType.FULL, SilentView())
+    while run.state in (RunState.PLANNED, RunState.INGESTING):
+        await asyncio.sleep(0.05)
         async with pipeline.pool.connection() as conn:
             run = await runs.get_run(conn, run.run_id)
-            partitions = await runs.list_partitions(conn, run.run_id)
-        if run.state not in (RunState.PLANNED, RunState.INGESTING):
-            break
-        await asyncio.sleep(0.05)
-    stop.set()
-    await working
     if run.state is not RunState.INGESTED:
         raise RuntimeError(f"the run is {run.state}: {run.error}")
+    async with pipeline.pool.connection() as conn:
+        partitions = await runs.list_partitions(conn, run.run_id)
     return sum(partition.pages_read for partition in partitions)

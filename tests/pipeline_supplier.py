@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from diamond_opus.domain.selection import Selection
-from diamond_opus.feeds.protocol import Page, Presence, RawItem, Unreadable
+from diamond_opus.feeds.protocol import NONE_KNOWN, KnownItems, Page, Presence, RawItem, Unreadable
 from diamond_opus.testing import make_item
 
 FEED = "nivoda"
@@ -112,12 +112,15 @@ class ScriptedSupplier:
             await self.before_count(selection, 0)
         return round(self.count_factor * sum(stone.matches(selection) for stone in self.stones.values()))
 
-    async def read_page(self, selection: Selection, *, offset: int, limit: int) -> Page:
+    async def read_page(
+        self, selection: Selection, *, offset: int, limit: int, known: KnownItems = NONE_KNOWN
+    ) -> Page:
         self.pages.append((selection, offset))
         if self.before_page:
             await self.before_page(selection, offset)
         shown = [s for s in self.stones.values() if s.matches(selection) and s.stone_id not in self.hidden]
-        return Page([stone.item(self.price_factor) for stone in shown[offset : offset + limit]])
+        rows = [stone.item(self.price_factor) for stone in shown[offset : offset + limit]]
+        return Page([known.get(row.payload, row) for row in rows])
 
     async def look_up(self, supplier_stone_ids: Sequence[str], *, lab_grown: bool) -> Presence:
         self.look_ups.append(supplier_stone_ids)

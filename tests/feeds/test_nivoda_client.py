@@ -111,6 +111,24 @@ async def test_the_bytes_of_each_item_are_kept_exactly_as_received(
     assert (second.supplier_stone_id, second.payload) == (STONE_ID, plain)
 
 
+async def test_an_item_known_by_its_bytes_comes_as_it_is_and_any_other_is_read(
+    supplier: ScriptedSupplier, client: NivodaClient
+) -> None:
+    same, before = b'{"id":"DIAMOND/a","diamond":{"id":"a"}}', b'{"id":"DIAMOND/b","diamond":{"id":"b"}}'
+    after = before.replace(b"{", b"{ ", 1)
+    supplier.then(raw_page_answer(same, before), raw_page_answer(after, same, b"null"))
+    first = await client.read_page(NATURAL, offset=0, limit=50)
+    known = {row.payload: row for row in first.rows if isinstance(row, RawItem)}
+
+    page = await client.read_page(NATURAL, offset=0, limit=50, known=known)
+
+    changed, unchanged, unreadable = page.rows
+    assert unchanged is known[same]
+    assert isinstance(unreadable, Unreadable)
+    assert isinstance(changed, RawItem)
+    assert (changed.payload, changed.payload_hash) == (after, hashlib.sha256(after).hexdigest())
+
+
 @pytest.mark.parametrize(
     ("price", "cents"),
     [("1", 1), ("1.5", None), ('"448324"', None), ("null", None), ("1e3", None), ("-5", None)],

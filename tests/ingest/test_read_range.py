@@ -122,6 +122,29 @@ async def test_of_a_stone_that_changes_between_passes_the_newest_answer_is_store
     assert sum(batch.first_seen for batch in reading.batches) == len(outcome.ids) == 60
 
 
+async def test_a_stone_that_changes_and_changes_back_is_stored_as_it_was_last() -> None:
+    supplier = ScriptedSupplier(stones(60))
+    original = supplier.stones["nat-00007"]
+    at_page = {
+        4: lambda: supplier.change("nat-00007", availability="HOLD"),
+        5: lambda: supplier.list(Listed("late", price_cents=20_000)),  # a reason for a third pass
+        7: lambda: supplier.list(original),
+    }
+
+    async def act(selection: Selection, offset: int) -> None:
+        if action := at_page.get(len(supplier.pages)):
+            action()
+
+    supplier.before_page = act
+    reading = Reading(supplier, ReadingSettings(batch_rows=1))
+    await reading()
+
+    item = original.item()
+    assert reading.stored["nat-00007"] == getattr(item, "payload", None)
+    taken = [s for batch in reading.batches for s in batch.stones if s.item.supplier_stone_id == "nat-00007"]
+    assert [s.item == item for s in taken] == [True, False, True]
+
+
 async def test_batches_are_as_small_as_asked_and_hold_everything_once() -> None:
     supplier = ScriptedSupplier(stones(230))
     reading = Reading(supplier, ReadingSettings(batch_rows=60))
@@ -249,7 +272,7 @@ async def test_a_few_odd_prices_stop_nothing() -> None:
     """They are rejected one by one, later, by the range they were asked in."""
     supplier = ScriptedSupplier(stones(80))
     odd = [
-        Listed(f"odd-{n}", 20_000, payload=b'{"id":"DIAMOND/odd","price":2000000,"diamond":{"id":"odd"}}')
+        Listed(f"odd-{n}", 20_000, payload=b'{"price":2000000,"diamond":{"id":"odd-%d"}}' % n)
         for n in range(20)
     ]
     supplier.list(*odd)

@@ -4,8 +4,9 @@ A feed has two halves, because two processes need one each: a *source* talks to 
 *mapper* turns stored raw bytes into stones (consolidator) and never does I/O.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from diamond_opus.domain.errors import Warned
@@ -26,6 +27,12 @@ class RawItem:
     payload: bytes
     payload_hash: str
     price_cents: int | None
+
+
+#: Items read before, by their payloads.
+KnownItems = Mapping[bytes, RawItem]
+
+NONE_KNOWN: KnownItems = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,13 @@ class StoneSource(Protocol):
         """How many stones match now, by the supplier's only trustworthy count."""
         ...
 
-    async def read_page(self, selection: Selection, *, offset: int, limit: int) -> Page:
-        """Rows ``offset`` and on, oldest first by the supplier's creation time."""
+    async def read_page(
+        self, selection: Selection, *, offset: int, limit: int, known: KnownItems = NONE_KNOWN
+    ) -> Page:
+        """Rows ``offset`` and on, oldest first by the supplier's creation time.
+
+        A row whose bytes are ``known`` may come as that very item, without being read again.
+        """
         ...
 
     async def look_up(self, supplier_stone_ids: Sequence[str], *, lab_grown: bool) -> Presence:

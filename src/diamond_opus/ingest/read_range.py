@@ -11,6 +11,9 @@ from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
 from diamond_opus.ingest.store import Fetched
 from diamond_opus.ingest.walk import Pass, Tolerance
 
+#: Payloads that a range keeps until its end, 2 to 3 KB each: more than one that is not read deep can have.
+_MOST_KNOWN = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingSettings:
@@ -97,6 +100,7 @@ class RangeReader:
         self._is_deep = deep
         self._max_offset = None if deep else settings.max_offset
         self._stored: dict[str, str] = {}  # id -> hash of the payload last handed to the batch
+        self._known: dict[bytes, RawItem] = {}  # by payload, to tell at once what comes again
         self._batch = Batch()
         self._unreadable: list[Unreadable] = []  # those of the last pass, in their order
         self._steps_back = 0
@@ -172,7 +176,9 @@ class RangeReader:
         while not walk.is_over:
             ask = walk.next_ask()
             asked_at = self._now()
-            page = await self._source.read_page(self._selection, offset=ask.offset, limit=ask.limit)
+            page = await self._source.read_page(
+                self._selection, offset=ask.offset, limit=ask.limit, known=self._known
+            )
             self._refuse_other_unit(page)
             before = walk.place
             walk.take(ask, [row.supplier_stone_id if isinstance(row, RawItem) else None for row in page.rows])
@@ -214,6 +220,8 @@ class RangeReader:
                 s for s in self._batch.stones if s.item.supplier_stone_id != item.supplier_stone_id
             ]
         self._stored[item.supplier_stone_id] = item.payload_hash
+        if len(self._known) < _MOST_KNOWN:
+            self._known[item.payload] = item
         self._batch.add(Fetched(item, asked_at))
 
     async def _store_when_full(self) -> None:

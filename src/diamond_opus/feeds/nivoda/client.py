@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from diamond_opus.feeds.nivoda.answers import read_count, read_page
 from diamond_opus.feeds.nivoda.connection import NivodaAccount, NivodaConnection, Question
 from diamond_opus.feeds.nivoda.errors import BadAnswer
 from diamond_opus.feeds.nivoda.query_filter import COLORS, SHAPES, build_lookup, build_query
-from diamond_opus.feeds.protocol import Page, Presence, RawItem
+from diamond_opus.feeds.protocol import NONE_KNOWN, KnownItems, Page, Presence, RawItem
 
 #: The supplier's own limit; what it does above is not known.
 PAGE_LIMIT = 50
@@ -79,17 +80,20 @@ class NivodaClient:
             return 0
         return await self._count(query, f"count of {selection}")
 
-    async def read_page(self, selection: Selection, *, offset: int, limit: int) -> Page:
+    async def read_page(
+        self, selection: Selection, *, offset: int, limit: int, known: KnownItems = NONE_KNOWN
+    ) -> Page:
         """Rows ``offset`` and on; a page may be short anywhere, only an empty one is the end.
 
-        Items beside which the supplier reports errors are used; null items come as ``Unreadable``.
+        Items beside which the supplier reports errors are used; null items come as ``Unreadable``. A row of the same
+        bytes as one of ``known`` comes as that item.
         """
         if offset < 0 or limit < 1:
             raise ValueError(f"no page has offset {offset} and limit {limit}")
         query = build_query(self._base, selection)
         if query is None:
             return Page(())
-        return await self._page(query, offset, limit, f"page at offset {offset} of {selection}")
+        return await self._page(query, offset, limit, f"page at offset {offset} of {selection}", known)
 
     async def look_up(self, supplier_stone_ids: Sequence[str], *, lab_grown: bool) -> Presence:
         """Ask for stones by id, page by page until an empty one, because any page may be short.
@@ -123,10 +127,19 @@ class NivodaClient:
         uncertain = [stone for stone in sorted(missing) if await self._is_counted(stone, lab_grown)]
         return Presence(found, frozenset(uncertain))
 
-    async def _page(self, query: Mapping[str, Any], offset: int, limit: int, subject: str) -> Page:
+    async def _page(
+        self,
+        query: Mapping[str, Any],
+        offset: int,
+        limit: int,
+        subject: str,
+        known: KnownItems = NONE_KNOWN,
+    ) -> Page:
         limit = min(limit, PAGE_LIMIT)
         variables = {"query": query, "order": _OLDEST_FIRST, "offset": offset, "limit": limit}
-        return await self.connection.ask(Question("Page", variables, subject, read_page))
+        return await self.connection.ask(
+            Question("Page", variables, subject, partial(read_page, known=known))
+        )
 
     async def _is_counted(self, stone: str, lab_grown: bool) -> bool:
         query = build_lookup(self._base, [stone], lab_grown=lab_grown)
