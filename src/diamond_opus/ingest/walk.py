@@ -11,7 +11,8 @@ Pure: it is told what a page held and says what to ask next.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-#: How often a page cut down to its overlap is asked again before the rows behind it are taken on trust.
+#: How often a page cut down to its overlap is asked again before the rows behind it are taken on trust. Half as often
+#: the next time: a supplier whose pages are that short all along must not cost sixteen requests a row.
 _MOST_PROBES = 8
 
 
@@ -45,6 +46,7 @@ class Pass:
         self._read: set[Hashable] = set()
         self._back = 0  # how far the last step back went; 0 while the rows join
         self._probes = 0  # looks at the place itself since it last moved
+        self._patience = _MOST_PROBES
         self._at_end = False  # the last page held known rows only: the next one may be the end
         self.is_over = False
         self.steps_back = 0
@@ -75,11 +77,13 @@ class Pass:
 
     def _go_on(self, *, reached: int) -> None:
         self._back = 0
-        if self._at_end and self._probes < _MOST_PROBES:
+        if self._at_end and self._probes < self._patience:
             # Not the end after all, but nothing joined these rows to the known ones: come again with overlap.
             self._at_end = False
             self._probes += 1
             return
+        if self._at_end:
+            self._patience = max(1, self._patience // 2)
         self._at_end = reached <= self._place
         if not self._at_end:
             self._probes = 0
