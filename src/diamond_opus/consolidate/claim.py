@@ -1,11 +1,13 @@
 """Taking pending raw rows: locked, marked and read in one statement, and brought here by column.
 
-A value a column instead of a value a row: the answer is one message, which costs our process 1.7 microseconds a stone;
-as rows it costs 10, most of it for waking up at every 8 KB that the server sends.
+The server answers with arrays, a row of them for every 64 stones. That costs our process 1.2 microseconds a stone;
+a row for every stone costs 10, most of it for waking up at every 8 KB that the server sends. One row for all would cost
+the server 6 more, in memory that it has to ask the system for.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -64,5 +66,8 @@ async def claim(
             _CLAIM,
             {"feed": feed, "after": after, "limit": limit, "only": None if only is None else list(only)},
         )
-        columns = await cursor.fetchone()
-    return Claimed(*columns) if columns and columns[0] else None
+        blocks = await cursor.fetchall()
+    if not blocks:
+        return None
+    columns = zip(*blocks, strict=True)
+    return Claimed(*(list(chain.from_iterable(column)) for column in columns))
