@@ -3,19 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import scalar_row
-from psycopg.types.numeric import Int8BinaryLoader
-from psycopg.types.string import ByteaBinaryLoader
 
+from diamond_opus.consolidate.claim import Claimed, claim
 from diamond_opus.consolidate.rows import COLUMNS, CONTENT, Sources, as_copy, columns_of, pick
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.stone import Stone
-from diamond_opus.feeds.protocol import RawStone, Rejected, StoneMapper
+from diamond_opus.feeds.protocol import Rejected, StoneMapper
 from diamond_opus.pricing import PricingEngine
 from diamond_opus.pricing.matching import PricedColumns, UnpriceableStone
 
@@ -30,21 +29,12 @@ _MERGE = sql.SQL(QUERIES["merge_staging"]).format(
 )
 
 
-class Claimed(NamedTuple):
-    """A pending raw row under lock, what its diamond takes from it unchanged, and whether that exists already."""
-
-    raw: RawStone
-    id: bytes
-    raw_hash: str
-    last_seen_at: int
-    is_known: bool
-
-
 @dataclass(slots=True)
 class Mapped:
-    """What became of a batch's payloads."""
+    """What became of a batch's payloads; ``positions`` are those of the accepted stones in the claim."""
 
-    accepted: list[tuple[Stone, Claimed]] = field(default_factory=list)
+    accepted: list[Stone] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
 
@@ -75,43 +65,29 @@ async def consolidate_batch(
     resort for one that the database does not take.
     """
     await conn.execute(QUERIES["commit_without_waiting"])
-    claimed = await _claim(conn, feed, after=after, limit=limit, only=only)
-    if not claimed:
+    claimed = await claim(conn, feed, after=after, limit=limit, only=only)
+    if claimed is None:
         return BatchOutcome(0, 0, None)
     if quarantine is None:
         mapped = _map(claimed, mapper)
         priced = await _price(conn, feed, mapped)
-        await _write(conn, feed, mapped, priced)
+        await _write(conn, feed, claimed, mapped, priced)
     else:
         refused = Rejected("$", quarantine)
-        mapped = Mapped(rejected=[(row.raw.supplier_stone_id, refused) for row in claimed])
-    await _record(conn, run_id, feed, claimed, mapped)
-    return BatchOutcome(len(claimed), len(mapped.rejected), max(row.raw.supplier_stone_id for row in claimed))
+        mapped = Mapped(rejected=[(stone_id, refused) for stone_id in claimed.stone_ids])
+    await _record(conn, run_id, feed, claimed.stone_ids, mapped)
+    return BatchOutcome(len(claimed), len(mapped.rejected), max(claimed.stone_ids))
 
 
-async def _claim(
-    conn: AsyncConnection[Any], feed: str, *, after: str, limit: int, only: Sequence[str] | None
-) -> list[Claimed]:
-    """Payload, id and time come as the bytes and the number they are on the wire: nothing here looks into them."""
-    async with conn.cursor(binary=True) as cursor:
-        cursor.adapters.register_loader("json", ByteaBinaryLoader)
-        cursor.adapters.register_loader("uuid", ByteaBinaryLoader)
-        cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
-        await cursor.execute(
-            QUERIES["claim_batch"],
-            {"feed": feed, "after": after, "limit": limit, "only": None if only is None else list(only)},
-        )
-        return [Claimed(RawStone(*row[:6]), *row[6:]) for row in await cursor.fetchall()]
-
-
-def _map(claimed: Sequence[Claimed], mapper: StoneMapper) -> Mapped:
+def _map(claimed: Claimed, mapper: StoneMapper) -> Mapped:
     mapped = Mapped()
-    for row in claimed:
-        stone = mapper.map_stone(row.raw, mapped.warnings)
+    for position, raw in enumerate(claimed.raws()):
+        stone = mapper.map_stone(raw, mapped.warnings)
         if isinstance(stone, Stone):
-            mapped.accepted.append((stone, row))
+            mapped.accepted.append(stone)
+            mapped.positions.append(position)
         else:
-            mapped.rejected.append((row.raw.supplier_stone_id, stone))
+            mapped.rejected.append((raw.supplier_stone_id, stone))
     return mapped
 
 
@@ -120,14 +96,16 @@ async def _price(conn: AsyncConnection[Any], feed: str, mapped: Mapped) -> Price
     engine = PricingEngine()
     await engine.load_rules(conn)
     try:
-        return _price_columns(engine, feed, [stone for stone, _ in mapped.accepted])
+        return _price_columns(engine, feed, mapped.accepted)
     except UnpriceableStone as error:
         bad = set(error.positions)
         mapped.rejected += [
-            (mapped.accepted[at][0].supplier_stone_id, Rejected("$.price", str(error))) for at in sorted(bad)
+            (mapped.accepted[at].supplier_stone_id, Rejected("$.price", str(error))) for at in sorted(bad)
         ]
-        mapped.accepted = [pair for at, pair in enumerate(mapped.accepted) if at not in bad]
-        return _price_columns(engine, feed, [stone for stone, _ in mapped.accepted])
+        good = [at for at in range(len(mapped.accepted)) if at not in bad]
+        mapped.accepted = [mapped.accepted[at] for at in good]
+        mapped.positions = [mapped.positions[at] for at in good]
+        return _price_columns(engine, feed, mapped.accepted)
 
 
 def _price_columns(engine: PricingEngine, feed: str, stones: Sequence[Stone]) -> PricedColumns:
@@ -141,19 +119,18 @@ def _price_columns(engine: PricingEngine, feed: str, stones: Sequence[Stone]) ->
     )
 
 
-async def _write(conn: AsyncConnection[Any], feed: str, mapped: Mapped, priced: PricedColumns) -> None:
+async def _write(
+    conn: AsyncConnection[Any], feed: str, claimed: Claimed, mapped: Mapped, priced: PricedColumns
+) -> None:
     """New stones go straight into the table, known ones through a staging table and one merge.
 
     A stone is new when its diamond was missing at the claim, and nobody else can make it: its raw row is locked.
     """
-    stones = [stone for stone, _ in mapped.accepted]
-    raws = [raw for _, raw in mapped.accepted]
-    sources = Sources(
-        [raw.id for raw in raws], [raw.raw_hash for raw in raws], [raw.last_seen_at for raw in raws]
-    )
-    columns = columns_of(feed, stones, sources, priced)
-    new = [at for at, raw in enumerate(raws) if not raw.is_known]
-    known = [at for at, raw in enumerate(raws) if raw.is_known]
+    sources = (claimed.ids, claimed.raw_hashes, claimed.last_seen_at, claimed.is_known)
+    ids, raw_hashes, last_seen_at, is_known = pick(sources, mapped.positions)
+    columns = columns_of(feed, mapped.accepted, Sources(ids, raw_hashes, last_seen_at), priced)
+    new = [at for at, is_there in enumerate(is_known) if not is_there]
+    known = [at for at, is_there in enumerate(is_known) if is_there]
     if new:
         chosen = columns if not known else pick(columns, new)
         await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), chosen)
@@ -175,7 +152,7 @@ async def _copy(
 
 
 async def _record(
-    conn: AsyncConnection[Any], run_id: UUID, feed: str, claimed: Sequence[Claimed], mapped: Mapped
+    conn: AsyncConnection[Any], run_id: UUID, feed: str, ids: Sequence[str], mapped: Mapped
 ) -> None:
     """Quarantine, resolutions, warnings, the dataset's version and the run's counts, in the same transaction."""
     if mapped.rejected:
@@ -189,21 +166,18 @@ async def _record(
                 "paths": [why.json_path for _, why in mapped.rejected],
             },
         )
-    await _resolve(conn, feed, claimed, {stone.supplier_stone_id for stone, _ in mapped.accepted})
+    await _resolve(conn, feed, ids, {stone.supplier_stone_id for stone in mapped.accepted})
     if mapped.warnings:
         await conn.execute(QUERIES["count_warnings"], {"run_id": run_id, **_tally(mapped.warnings)})
     await conn.execute(QUERIES["raise_dataset_version"], {"feed": feed})
     await conn.execute(
         QUERIES["count_batch"],
-        {"run_id": run_id, "processed": len(claimed), "rejected": len(mapped.rejected)},
+        {"run_id": run_id, "processed": len(ids), "rejected": len(mapped.rejected)},
     )
 
 
-async def _resolve(
-    conn: AsyncConnection[Any], feed: str, claimed: Sequence[Claimed], accepted: set[str]
-) -> None:
+async def _resolve(conn: AsyncConnection[Any], feed: str, ids: Sequence[str], accepted: set[str]) -> None:
     """Stones that were in quarantine and are accepted now leave it."""
-    ids = [row.raw.supplier_stone_id for row in claimed]
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(QUERIES["open_rejections"], {"feed": feed, "first": min(ids), "last": max(ids)})
         resolved = [stone_id for stone_id in await cursor.fetchall() if stone_id in accepted]

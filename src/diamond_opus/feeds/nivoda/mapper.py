@@ -31,6 +31,7 @@ from diamond_opus.feeds.nivoda.readings import (
     LABS,
     LENGTHS,
     LOOKS,
+    ORIGINS,
     PAV_ANGLES,
     PAV_DEPTHS,
     PAV_HEIGHTS,
@@ -162,11 +163,15 @@ def _assemble(item: Item, raw: RawStone, warnings: list[Warned]) -> Stone | Reje
     days_min, days_max, returnable = DELIVERIES[
         delivery.min_business_days, delivery.max_business_days, diamond.return_window
     ]
-    attributes, eye_clean, is_grown = LOOKS[
+    looks, eye_clean = LOOKS[
         diamond.eyeClean, diamond.brown, diamond.green, diamond.blue, diamond.gray, diamond.milky,
-        diamond.bowtie, diamond.mine_of_origin, diamond.location, certificate.cut_style,
-        certificate.floCol, certificate.labgrown_type, delivery.express_timeline_applicable,
+        diamond.bowtie,
     ]  # fmt: skip
+    origin, is_grown = ORIGINS[
+        diamond.mine_of_origin, diamond.location, certificate.cut_style, certificate.floCol,
+        certificate.labgrown_type, delivery.express_timeline_applicable,
+    ]  # fmt: skip
+    attributes = looks + origin
     if certificate.keyToSymbols is not None:
         attributes += KEYS_TO_SYMBOLS[certificate.keyToSymbols]
     if certificate.comments is not None:

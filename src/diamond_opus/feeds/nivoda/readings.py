@@ -145,24 +145,24 @@ def read_availability(text: Text) -> tuple[str, bool]:
     return availability.value, is_known
 
 
-def read_looks(
-    fields: tuple[Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, bool | None],
-) -> tuple[str, bool | None, bool]:
-    """What an eye sees and a buyer asks: JSON members, whether it is eye clean, whether it says how it grew.
+def read_looks(fields: tuple[Text, Text, Text, Text, Text, Text, Text]) -> tuple[str, bool | None]:
+    """What an eye sees: JSON members in the order of the names below, and whether it is eye clean."""
+    names = ("eyeClean", "brown", "green", "blue", "gray", "milky", "bowtie")
+    return "".join(map(read_member, names, fields)), words.read_eye_clean(fields[0])
 
-    The fields come in the order of the names below, then fluorescence color, growing method, express delivery.
+
+def read_origin(fields: tuple[Text, Text, Text, Text, Text, bool | None]) -> tuple[str, bool]:
+    """Where it comes from and how it was made: JSON members, and whether it says how it grew.
+
+    The fields are mine, location, cut style, fluorescence color, growing method, express delivery.
     """
-    names = (
-        "eyeClean", "brown", "green", "blue", "gray", "milky", "bowtie", "mineOfOrigin", "location",
-        "cutStyle",
-    )  # fmt: skip
     *texts, glow, method, express = fields
-    members = "".join(map(read_member, names, texts))
+    members = "".join(map(read_member, ("mineOfOrigin", "location", "cutStyle"), texts))
     members += read_member("fluorescenceColor", words.read_fluorescence_color(glow))
     members += read_member("labgrownType", method)
     if express is not None:
         members += f'"expressDelivery":{"true" if express else "false"},'
-    return members, words.read_eye_clean(fields[0]), words.read_text(method) is not None
+    return members, words.read_text(method) is not None
 
 
 def read_delivery(
@@ -182,7 +182,9 @@ CLARITIES = Memo(read_clarity)
 QUALITIES = Memo(words.read_quality)
 FLUORESCENCES = Memo(words.read_fluorescence)
 FANCIES = Memo(read_fancy)
+# One key of all thirteen fields was new for nearly every second stone; the two halves hardly ever are.
 LOOKS = Memo(read_looks)
+ORIGINS = Memo(read_origin)
 DELIVERIES = Memo(read_delivery)
 RIMS = Memo(read_rim)
 LENGTHS, WIDTHS, DEPTHS, DEPTH_PERCENTS, TABLES = (
