@@ -129,7 +129,7 @@ async def quiet_content(
     async with pool.connection() as conn:
         await conn.execute(
             b"TRUNCATE run_metadata, raw_diamonds, diamonds, rejected_diamonds, watermarks, density_scans,"
-            b" dataset_versions, duties CASCADE"
+            b" dataset_versions, dataset_changes, duties CASCADE"
         )
     return found
 

@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, sql
+from psycopg.abc import QueryNoTemplate
 from psycopg.rows import scalar_row
 
 from diamond_opus.consolidate.claim import Claimed, claim
 from diamond_opus.consolidate.rows import COLUMNS, CONTENT, Sources, as_copy, columns_of, pick
+from diamond_opus.db.changes import record_packed_changes
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.stone import Stone
@@ -64,18 +66,27 @@ async def consolidate_batch(
     Must run in a transaction. ``quarantine`` rejects every stone of the batch for that reason instead: the last
     resort for one that the database does not take.
     """
-    await conn.execute(QUERIES["commit_without_waiting"])
+    await conn.execute(QUERIES["begin_batch"])
     claimed = await claim(conn, feed, after=after, limit=limit, only=only)
     if claimed is None:
         return BatchOutcome(0, 0, None)
+    changed: list[bytes] = []
     if quarantine is None:
         mapped = _map(claimed, mapper)
         priced = await _price(conn, feed, mapped)
-        await _write(conn, feed, claimed, mapped, priced)
+        changed += await _write(conn, feed, claimed, mapped, priced)
     else:
         refused = Rejected("$", quarantine)
         mapped = Mapped(rejected=[(stone_id, refused) for stone_id in claimed.stone_ids])
-    await _record(conn, run_id, feed, claimed.stone_ids, mapped)
+    changed += await _reject(conn, run_id, feed, mapped)
+    await _resolve(conn, feed, claimed.stone_ids, {stone.supplier_stone_id for stone in mapped.accepted})
+    if mapped.warnings:
+        await conn.execute(QUERIES["count_warnings"], {"run_id": run_id, **_tally(mapped.warnings)})
+    await record_packed_changes(conn, feed, b"".join(changed))
+    await conn.execute(
+        QUERIES["count_batch"],
+        {"run_id": run_id, "processed": len(claimed), "rejected": len(mapped.rejected)},
+    )
     return BatchOutcome(len(claimed), len(mapped.rejected), max(claimed.stone_ids))
 
 
@@ -121,16 +132,18 @@ def _price_columns(engine: PricingEngine, feed: str, stones: Sequence[Stone]) ->
 
 async def _write(
     conn: AsyncConnection[Any], feed: str, claimed: Claimed, mapped: Mapped, priced: PricedColumns
-) -> None:
+) -> list[bytes]:
     """New stones go straight into the table, known ones through a staging table and one merge.
 
-    A stone is new when its diamond was missing at the claim, and nobody else can make it: its raw row is locked.
+    Returns the ids of those that are new or changed. A stone is new when its diamond was missing at the claim, and
+    nobody else can make it: its raw row is locked.
     """
     sources = (claimed.ids, claimed.raw_hashes, claimed.last_seen_at, claimed.is_known)
     ids, raw_hashes, last_seen_at, is_known = pick(sources, mapped.positions)
     columns = columns_of(feed, mapped.accepted, Sources(ids, raw_hashes, last_seen_at), priced)
     new = [at for at, is_there in enumerate(is_known) if not is_there]
     known = [at for at, is_there in enumerate(is_known) if is_there]
+    changed = [ids[at] for at in new]
     if new:
         chosen = columns if not known else pick(columns, new)
         await _copy(conn, sql.SQL(QUERIES["copy_new"]).format(columns=_NAMES), chosen)
@@ -139,8 +152,9 @@ async def _write(
         await conn.execute(QUERIES["create_staging"])
         await conn.execute(QUERIES["relax_staging"])
         await _copy(conn, sql.SQL(QUERIES["copy_staging"]).format(columns=_NAMES), chosen)
-        await conn.execute(_MERGE)
+        changed += await _changed_by(conn, _MERGE)
         await conn.execute("DROP TABLE staging")
+    return changed
 
 
 async def _copy(
@@ -151,29 +165,27 @@ async def _copy(
             await copy.write(piece)
 
 
-async def _record(
-    conn: AsyncConnection[Any], run_id: UUID, feed: str, ids: Sequence[str], mapped: Mapped
-) -> None:
-    """Quarantine, resolutions, warnings, the dataset's version and the run's counts, in the same transaction."""
-    if mapped.rejected:
-        await conn.execute(
-            QUERIES["reject"],
-            {
-                "feed": feed,
-                "run_id": run_id,
-                "ids": [stone_id for stone_id, _ in mapped.rejected],
-                "reasons": [why.reason for _, why in mapped.rejected],
-                "paths": [why.json_path for _, why in mapped.rejected],
-            },
-        )
-    await _resolve(conn, feed, ids, {stone.supplier_stone_id for stone in mapped.accepted})
-    if mapped.warnings:
-        await conn.execute(QUERIES["count_warnings"], {"run_id": run_id, **_tally(mapped.warnings)})
-    await conn.execute(QUERIES["raise_dataset_version"], {"feed": feed})
-    await conn.execute(
-        QUERIES["count_batch"],
-        {"run_id": run_id, "processed": len(ids), "rejected": len(mapped.rejected)},
-    )
+async def _reject(conn: AsyncConnection[Any], run_id: UUID, feed: str, mapped: Mapped) -> list[bytes]:
+    """Quarantine; the ids of diamonds that are therefore no longer on sale."""
+    if not mapped.rejected:
+        return []
+    values = {
+        "feed": feed,
+        "run_id": run_id,
+        "ids": [stone_id for stone_id, _ in mapped.rejected],
+        "reasons": [why.reason for _, why in mapped.rejected],
+        "paths": [why.json_path for _, why in mapped.rejected],
+    }
+    return await _changed_by(conn, QUERIES["reject"], values)
+
+
+async def _changed_by(
+    conn: AsyncConnection[Any], statement: QueryNoTemplate, values: Mapping[str, Any] | None = None
+) -> list[bytes]:
+    """The ids that the statement returns."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(statement, values)
+        return [changed.bytes for changed in await cursor.fetchall()]
 
 
 async def _resolve(conn: AsyncConnection[Any], feed: str, ids: Sequence[str], accepted: set[str]) -> None:

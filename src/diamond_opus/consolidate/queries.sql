@@ -1,4 +1,4 @@
--- name: commit_without_waiting
+-- name: begin_batch
 -- A batch that a crash of the server takes back is pending again, whole, and a later pass finds it: no need to wait
 -- for the disk at each commit. What follows the last batch (the run's own steps) is committed durably, and with it
 -- everything before.
@@ -69,7 +69,8 @@ SET ({columns}) = ({staged}),
     updated_at = now()
 FROM staging AS s
 WHERE d.id = s.id
-  AND (d.status <> 'active' OR ({current}) IS DISTINCT FROM ({staged_content}));
+  AND (d.status <> 'active' OR ({current}) IS DISTINCT FROM ({staged_content}))
+RETURNING d.id;
 
 -- name: reject
 -- The stone stays in quarantine until its payload changes or it is replayed; if it was on sale it is no longer.
@@ -92,7 +93,8 @@ SET feed_availability = 'unavailable',
     updated_at = now()
 WHERE feed = %(feed)s
   AND supplier_stone_id = ANY (%(ids)s)
-  AND feed_availability <> 'unavailable';
+  AND feed_availability <> 'unavailable'
+RETURNING id;
 
 -- name: resolve_rejected
 UPDATE rejected_diamonds
@@ -127,13 +129,6 @@ SET consolidation_processed = consolidation_processed + %(processed)s,
     consolidation_errors = consolidation_errors + %(rejected)s,
     rejected_records = rejected_records + %(rejected)s
 WHERE run_id = %(run_id)s;
-
--- name: raise_dataset_version
-INSERT INTO dataset_versions AS v (feed, version, updated_at)
-VALUES (%(feed)s, 1, now())
-ON CONFLICT (feed) DO UPDATE
-SET version = v.version + 1,
-    updated_at = now();
 
 -- name: pending_ids
 -- Which stones a batch that the database refused was about.

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row, scalar_row
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.changes import announce_changes, record_changes
 from diamond_opus.db.queries import load_queries
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
@@ -48,10 +49,16 @@ async def remove_missing(
         ):
             await renew()
             await _confirm(pool, run_id, feed, source, ids, lab_grown=lab_grown)
-    async with pool.connection() as conn, conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
+    return await _remove(pool, run_id, feed)
+
+
+async def _remove(pool: Pool, run_id: UUID, feed: str) -> int:
+    async with pool.connection() as conn, conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        await announce_changes(conn)
         await cursor.execute(QUERIES["remove_gone"], {"run_id": run_id})
-        removed: int = await cursor.fetchone() or 0
-    return removed
+        row = await cursor.fetchone() or {"removed_records": 0, "removed_ids": []}
+        await record_changes(conn, feed, row["removed_ids"])
+    return int(row["removed_records"])
 
 
 async def _guard(

@@ -88,8 +88,7 @@ WHERE c.run_id = %(run_id)s
   AND c.supplier_stone_id = ANY (%(asked)s);
 
 -- name: remove_gone
--- Only what is still unseen: the row is looked at again in the statement that removes it. Shops see the difference,
--- so the dataset's version rises.
+-- Only what is still unseen: the row is looked at again in the statement that removes it.
 WITH gone AS (
     UPDATE raw_diamonds AS w
     SET removed_at = now()
@@ -110,16 +109,7 @@ WITH gone AS (
     WHERE d.feed = g.feed
       AND d.supplier_stone_id = g.supplier_stone_id
       AND d.status = 'active'
-    RETURNING d.supplier_stone_id
-), told AS (
-    INSERT INTO dataset_versions AS v (feed, version, updated_at)
-    SELECT r.feed, 1, now()
-    FROM run_metadata AS r
-    WHERE r.run_id = %(run_id)s
-      AND EXISTS (SELECT FROM removed)
-    ON CONFLICT (feed) DO UPDATE
-    SET version = v.version + 1,
-        updated_at = now()
+    RETURNING d.id
 ), decided AS (
     UPDATE removal_candidates AS c
     SET state = CASE WHEN EXISTS (SELECT FROM gone AS g WHERE g.supplier_stone_id = c.supplier_stone_id)
@@ -130,7 +120,7 @@ WITH gone AS (
 UPDATE run_metadata
 SET removed_records = removed_records + (SELECT count(*) FROM removed)
 WHERE run_id = %(run_id)s
-RETURNING removed_records;
+RETURNING removed_records, (SELECT coalesce(array_agg(id), '{}') FROM removed) AS removed_ids;
 
 -- name: see_again
 -- A candidate that the supplier shows after all is as good as read by this run.
