@@ -1,13 +1,18 @@
-"""``python -m benchmarks consolidate|refresh|ingest [--rows N] [--json]``."""
+"""``python -m benchmarks NAME [--rows N] [--json]``; the names stand below."""
 
 import argparse
 import asyncio
 import json
 
-from benchmarks import consolidate, ingest, refresh
+from benchmarks import consolidate, ingest, refresh, search
 from diamond_opus.observability.logging import configure_logging
 
-BENCHMARKS = {"consolidate": consolidate.measure, "refresh": refresh.measure, "ingest": ingest.measure}
+BENCHMARKS = {
+    "consolidate": consolidate.measure,
+    "refresh": refresh.measure,
+    "ingest": ingest.measure,
+    "search": search.measure,
+}
 
 
 def main() -> None:

@@ -31,13 +31,14 @@ def test_every_route_of_the_api_says_how_to_authenticate_and_which_permission_it
 ) -> None:
     versioned = {path: one for path, one in operations(document).items() if path.startswith("/api/v2/")}
 
-    assert set(versioned) == {"/api/v2/diamonds", "/api/v2/diamonds/{id}"}
+    assert {"/api/v2/diamonds", "/api/v2/diamonds/{id}"} <= set(versioned)
     for operation in versioned.values():
         assert operation["security"] == [
             {"ApiKey": []},
             {"HmacClient": [], "HmacTimestamp": [], "HmacSignature": []},
         ]
-        assert "Needs the permission `read`." in operation["description"]
+        [permission] = operation["x-permissions"]
+        assert f"Needs the permission `{permission}`." in operation["description"]
         assert {"400", "401", "403", "429", "500", "503"} <= set(operation["responses"])
         assert "422" not in operation["responses"]
 
@@ -54,7 +55,9 @@ def test_every_parameter_of_a_search_is_described(document: dict[str, Any]) -> N
 def test_operation_ids_are_unique_and_readable(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for operation in operations(document).values()]
 
-    assert sorted(ids) == ["get_health", "get_readiness", "list_diamonds", "read_diamond"]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in ids)
+    assert {"get_health", "get_readiness", "list_diamonds", "read_diamond"} <= set(ids)
 
 
 def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

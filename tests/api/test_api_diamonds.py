@@ -206,13 +206,6 @@ async def test_the_validator_differs_with_data_question_and_scope(api: Api) -> N
     assert len({*seen, changed.headers["etag"]}) == 4
 
 
-async def test_without_a_recorded_version_no_validator_is_given(api: Api) -> None:
-    answer = await api.client.get(SEARCH, headers={**await api.key(), "If-None-Match": "*"})
-
-    assert answer.status_code == 200
-    assert "etag" not in answer.headers
-
-
 async def test_a_head_request_gets_the_headers_of_the_answer_and_no_body(api: Api) -> None:
     headers = await api.key()
     full = await api.client.get(SEARCH, headers=headers)

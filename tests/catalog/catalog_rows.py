@@ -41,6 +41,7 @@ def _make_row(rng: random.Random, number: int) -> Row:
     cost = Decimal(rng.randint(10_000, 900_000)).scaleb(-2)
     ratio = rng.choice([Decimal("1.1500"), Decimal("1.3333")])
     color = rng.choice([None, "D", "E", "G", "OP", "FANCY"])
+    fancy = color if color == "FANCY" else None
     clarity = rng.choice([None, "FL", "VS1", "SI2"])
     feed_availability = rng.choice(["available", "available", "on_hold", "sold", "unavailable"])
     local_status = rng.choice([None, None, None, "on_hold", "sold"])
@@ -61,7 +62,7 @@ def _make_row(rng: random.Random, number: int) -> Row:
         "symmetry": rng.choice([None, "EX", "F"]),
         "fluorescence": rng.choice([None, "NON", "STG"]),
         "lab_grown": rng.random() < 0.5,
-        "treated": False,
+        "treated": rng.random() < 0.1,
         "feed_price": cost,
         "price_per_carat": (cost / carats).quantize(Decimal("0.01")),
         "price_model_price": (cost * ratio).quantize(Decimal("0.01"))
@@ -86,25 +87,25 @@ def _make_row(rng: random.Random, number: int) -> Row:
         "supplier_legal_name": "Secret Vendor LLC",
         "color_rank": COLOR_RANK.get(color) if color else None,
         "clarity_rank": CLARITY_RANK.get(clarity) if clarity else None,
-        "fancy_color": None,
-        "fancy_intensity": None,
+        "fancy_color": fancy and rng.choice([None, "YELLOW", "PINK"]),
+        "fancy_intensity": fancy and rng.choice([None, "VIVID", "LIGHT"]),
         "fancy_overtone": None,
         "length_mm": Decimal("7.31"),
         "width_mm": None,
         "depth_mm": Decimal("4.50"),
-        "table_percent": Decimal("57.00"),
-        "depth_percent": Decimal("62.10"),
+        "table_percent": rng.choice([None, Decimal("57.00"), Decimal("61.50")]),
+        "depth_percent": rng.choice([None, Decimal("58.05"), Decimal("62.10")]),
         "ratio": rng.choice([None, Decimal("1.000"), Decimal("1.425"), Decimal("1.500")]),
-        "eye_clean": rng.choice([None, True]),
+        "eye_clean": rng.choice([None, True, False]),
         "delivery_days_min": 5,
-        "delivery_days_max": None,
-        "returnable": True,
+        "delivery_days_max": rng.choice([None, 3, 7, 14]),
+        "returnable": rng.choice([None, True, False]),
         "raw_hash": f"hash-{number}",
         "status": "deleted" if is_deleted else "active",
         "source_updated_at": rng.choice([None, _START]),
         "last_seen_at": _START,
         "created_at": created_at,
-        "updated_at": _START + timedelta(days=1),
+        "updated_at": _START + timedelta(days=rng.randint(1, 3)),
         "deleted_at": _START if is_deleted else None,
     }
 

@@ -7,7 +7,7 @@ import pytest
 from catalog_rows import load_rows, make_rows
 from psycopg import sql
 
-from diamond_opus.catalog.search import page_statement, parse_search, search_diamonds
+from diamond_opus.catalog.search import page_statement, parse_search, search_by_sql
 from diamond_opus.db.pool import Pool
 
 
@@ -51,7 +51,7 @@ async def fill(pool: Pool) -> None:
 
 async def next_cursor(pool: Pool, pairs: Sequence[tuple[str, str]]) -> str:
     async with pool.connection() as conn:
-        page = await search_diamonds(conn, parse_search(pairs, with_cost=False))
+        page = await search_by_sql(conn, parse_search(pairs, with_cost=False))
     assert page.next_cursor is not None
     return page.next_cursor
 

@@ -1,18 +1,19 @@
 """Every filter, order and page of a search, against the same question answered in plain Python."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
+from catalog_questions import Asker, ask, asking
 from catalog_rows import Row, expected_answer, load_rows, make_rows
-from psycopg import AsyncConnection
 
-from diamond_opus.catalog.search import DEFAULT_LIMIT, PARAMETERS, SearchPage, parse_search, search_diamonds
-from diamond_opus.catalog.stones import dataset_version, get_diamond
-from diamond_opus.db.pool import Pool, transaction
+from diamond_opus.catalog.search import DEFAULT_LIMIT, PARAMETERS
+from diamond_opus.catalog.stones import get_diamond
+from diamond_opus.db.pool import Pool
 
 ROWS = make_rows(400, seed=20260101)
 ACTIVE = [row for row in ROWS if row["status"] == "active"]
@@ -21,17 +22,13 @@ SOME_IDS = [str(row["id"]) for row in ROWS[:30]]
 Predicate = Callable[[Row], bool]
 
 
-@pytest.fixture
-async def conn(pool: Pool) -> AsyncIterator[AsyncConnection[Any]]:
+@pytest.fixture(params=["sql", "index"])
+async def asker(pool: Pool, request: pytest.FixtureRequest) -> AsyncIterator[Asker]:
+    """Both ways to an answer must give the same ones."""
     async with pool.connection() as connection:
         await load_rows(connection, ROWS)
-        async with transaction(connection, snapshot=True):
-            yield connection
-
-
-async def ask(conn: AsyncConnection[Any], query: str, *, with_cost: bool = True) -> SearchPage:
-    pairs = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
-    return await search_diamonds(conn, parse_search(pairs, with_cost=with_cost))
+    async with asking(pool, by_index=request.param == "index") as opened:
+        yield opened
 
 
 def is_in(column: str, *values: str) -> Predicate:
@@ -79,6 +76,19 @@ FILTERS: Sequence[tuple[str, Predicate]] = [
     ("has_image=false", lambda row: row["image_url"] is None),
     ("has_video=true", lambda row: row["video_url"] is not None),
     ("has_video=false", lambda row: row["video_url"] is None),
+    ("treated=true", lambda row: row["treated"]),
+    ("treated=false", lambda row: not row["treated"]),
+    ("fancy_color=yellow", is_in("fancy_color", "YELLOW")),
+    ("fancy_intensity=vivid,light", is_in("fancy_intensity", "VIVID", "LIGHT")),
+    ("eye_clean=true", lambda row: row["eye_clean"] is True),
+    ("eye_clean=false", lambda row: row["eye_clean"] is False),
+    ("returnable=true", lambda row: row["returnable"] is True),
+    ("returnable=false", lambda row: row["returnable"] is False),
+    ("table_min=57.01", at_least("table_percent", "57.01")),
+    ("table_max=57", at_most("table_percent", "57")),
+    ("depth_min=58.05", at_least("depth_percent", "58.05")),
+    ("depth_max=58.06", at_most("depth_percent", "58.06")),
+    ("delivery_days_max=7", at_most("delivery_days_max", "7")),
     (f"ids={','.join(SOME_IDS)}", lambda row: str(row["id"]) in SOME_IDS),
     ("shape=OVAL&lab_grown=true&carat_min=1&price_max=500000",
      lambda row: row["shape"] == "OVAL" and row["lab_grown"] and row["carats"] >= 1
@@ -87,14 +97,12 @@ FILTERS: Sequence[tuple[str, Predicate]] = [
 
 
 @pytest.mark.parametrize(("query", "predicate"), FILTERS, ids=[query[:40] for query, _ in FILTERS])
-async def test_a_filter_finds_what_plain_python_finds(
-    conn: AsyncConnection[Any], query: str, predicate: Predicate
-) -> None:
+async def test_a_filter_finds_what_plain_python_finds(asker: Asker, query: str, predicate: Predicate) -> None:
     wanted = {row["id"] for row in ACTIVE if predicate(row)}
     assert wanted, "the case must find something, or it proves nothing"
 
-    found = [stone["id"] for stone in await follow(conn, f"{query}&limit=100")]
-    page = await ask(conn, query)
+    found = [stone["id"] for stone in await follow(asker, f"{query}&limit=100")]
+    page = await ask(asker, query)
 
     assert sorted(found) == sorted(wanted)
     assert page.total == len(wanted)
@@ -103,7 +111,25 @@ async def test_a_filter_finds_what_plain_python_finds(
 def test_every_filter_is_among_the_cases() -> None:
     tried = {part.partition("=")[0].removesuffix("[]") for query, _ in FILTERS for part in query.split("&")}
 
-    assert set(PARAMETERS) - tried == {"page", "limit", "sort_by", "sort_order", "cursor"}
+    beside = {"page", "limit", "sort_by", "sort_order", "cursor", "fields", "updated_since"}
+    assert set(PARAMETERS) - tried == beside
+
+
+async def test_a_change_feed_holds_what_was_removed(asker: Asker) -> None:
+    since = datetime(2026, 1, 3, tzinfo=UTC)
+    wanted = {row["id"]: row["status"] for row in ROWS if row["updated_at"] >= since}
+    assert set(wanted.values()) == {"active", "deleted"}
+
+    stones = await follow(asker, "updated_since=2026-01-03T00:00:00Z&limit=100")
+
+    assert {stone["id"]: stone["status"] for stone in stones} == wanted
+
+
+async def test_fields_narrow_an_answer_to_what_is_asked(asker: Asker) -> None:
+    page = await ask(asker, "fields=shape,carats&limit=3")
+
+    assert [set(stone) for stone in page.diamonds] == [{"id", "shape", "carats"}] * 3
+    assert page.next_cursor is not None
 
 
 def per_carat(row: Row) -> Decimal:
@@ -112,6 +138,7 @@ def per_carat(row: Row) -> Decimal:
 
 SORTS: dict[str, Callable[[Row], Any]] = {
     "created_at": lambda row: row["created_at"],
+    "updated_at": lambda row: row["updated_at"],
     "price": lambda row: row["price_model_price"],
     "price_model_price": lambda row: row["price_model_price"],
     "price_per_carat": per_carat,
@@ -133,53 +160,53 @@ def in_order(rows: Sequence[Row], key: Callable[[Row], Any], *, descending: bool
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("name", SORTS)
 async def test_pages_and_cursors_both_give_every_stone_once_in_order(
-    conn: AsyncConnection[Any], name: str, direction: str
+    asker: Asker, name: str, direction: str
 ) -> None:
     expected = [row["id"] for row in in_order(ACTIVE, SORTS[name], descending=direction == "desc")]
     query = f"sort_by={name}&sort_order={direction}&limit=37"
 
     by_number: list[Any] = []
     for number in range(1, -(-len(ACTIVE) // 37) + 1):
-        page = await ask(conn, f"{query}&page={number}")
+        page = await ask(asker, f"{query}&page={number}")
         by_number += [stone["id"] for stone in page.diamonds]
         assert (page.total, page.page, page.limit) == (len(ACTIVE), number, 37)
 
     assert by_number == expected
-    assert [stone["id"] for stone in await follow(conn, query)] == expected
+    assert [stone["id"] for stone in await follow(asker, query)] == expected
 
 
-async def follow(conn: AsyncConnection[Any], query: str) -> list[Any]:
+async def follow(asker: Asker, query: str) -> list[Any]:
     """All stones by cursors, checking the total of each page on the way."""
-    page = await ask(conn, query)
+    page = await ask(asker, query)
     stones, total = list(page.diamonds), page.total
     while page.next_cursor is not None:
-        page = await ask(conn, f"{query}&cursor={page.next_cursor}")
+        page = await ask(asker, f"{query}&cursor={page.next_cursor}")
         assert (page.total, page.page) == (total, None)
         stones += page.diamonds
     return stones
 
 
-async def test_without_parameters_the_newest_come_first(conn: AsyncConnection[Any]) -> None:
+async def test_without_parameters_the_newest_come_first(asker: Asker) -> None:
     newest = in_order(ACTIVE, SORTS["created_at"], descending=True)
 
-    page = await ask(conn, "")
+    page = await ask(asker, "")
 
     assert [stone["id"] for stone in page.diamonds] == [row["id"] for row in newest[:DEFAULT_LIMIT]]
     assert (page.page, page.limit, page.total) == (1, DEFAULT_LIMIT, len(ACTIVE))
 
 
 async def test_a_page_behind_the_last_one_is_empty_and_still_knows_the_total(
-    conn: AsyncConnection[Any],
+    asker: Asker,
 ) -> None:
-    page = await ask(conn, "page=90")
+    page = await ask(asker, "page=90")
 
     assert (page.diamonds, page.total, page.next_cursor) == ([], len(ACTIVE), None)
 
 
-async def test_a_page_that_ends_exactly_at_the_end_has_no_cursor(conn: AsyncConnection[Any]) -> None:
+async def test_a_page_that_ends_exactly_at_the_end_has_no_cursor(asker: Asker) -> None:
     ids = ",".join(str(row["id"]) for row in ACTIVE[:10])
 
-    page = await ask(conn, f"ids={ids}&limit=10")
+    page = await ask(asker, f"ids={ids}&limit=10")
 
     assert (len(page.diamonds), page.total, page.next_cursor) == (10, 10, None)
 
@@ -190,15 +217,15 @@ def sent(answer: object) -> Any:
 
 
 async def test_a_stone_is_shown_in_full_with_cost_and_without_any_trace_of_it_otherwise(
-    conn: AsyncConnection[Any],
+    asker: Asker,
 ) -> None:
     hidden = {
         "supplierStoneId", "offerId", "feedPriceCents", "pricePerCaratCents", "markupRatio", "ruleId", "holdId",
         "supplierName", "supplierLegalName",
     }  # fmt: skip
     for row in ACTIVE[:50]:
-        full = await get_diamond(conn, row["id"], with_cost=True)
-        public = await get_diamond(conn, row["id"], with_cost=False)
+        full = await get_diamond(asker.conn, row["id"], with_cost=True)
+        public = await get_diamond(asker.conn, row["id"], with_cost=False)
 
         assert sent(full) == sent(expected_answer(row))
         assert sent(public) == sent(
@@ -206,10 +233,10 @@ async def test_a_stone_is_shown_in_full_with_cost_and_without_any_trace_of_it_ot
         )
 
 
-async def test_a_search_shows_the_same_fields_as_the_stone_itself(conn: AsyncConnection[Any]) -> None:
+async def test_a_search_shows_the_same_fields_as_the_stone_itself(asker: Asker) -> None:
     for with_cost in (True, False):
-        [stone] = (await ask(conn, f"ids={ACTIVE[0]['id']}", with_cost=with_cost)).diamonds
-        assert sent(stone) == sent(await get_diamond(conn, ACTIVE[0]["id"], with_cost=with_cost))
+        [stone] = (await ask(asker, f"ids={ACTIVE[0]['id']}", with_cost=with_cost)).diamonds
+        assert sent(stone) == sent(await get_diamond(asker.conn, ACTIVE[0]["id"], with_cost=with_cost))
 
 
 @pytest.mark.parametrize(
@@ -225,46 +252,39 @@ async def test_a_search_shows_the_same_fields_as_the_stone_itself(conn: AsyncCon
         "page=10000&limit=1",
     ],
 )
-async def test_odd_values_are_only_data(conn: AsyncConnection[Any], query: str) -> None:
-    assert (await ask(conn, query)).total >= 0
+async def test_odd_values_are_only_data(asker: Asker, query: str) -> None:
+    assert (await ask(asker, query)).total >= 0
 
 
-async def test_a_removed_stone_is_not_found(conn: AsyncConnection[Any]) -> None:
+async def test_a_removed_stone_is_not_found(asker: Asker) -> None:
     removed = next(row for row in ROWS if row["status"] == "deleted")
 
-    assert await get_diamond(conn, removed["id"], with_cost=True) is None
+    assert await get_diamond(asker.conn, removed["id"], with_cost=True) is None
 
 
-async def test_cursors_return_what_did_not_change_once_while_other_stones_come_and_go(pool: Pool) -> None:
+@pytest.mark.parametrize("by_index", [False, True])
+async def test_cursors_return_what_did_not_change_once_while_other_stones_come_and_go(
+    pool: Pool, by_index: bool
+) -> None:
     rows = make_rows(150, seed=7)
     newcomers = [{**row, "supplier_stone_id": f"new-{row['offer_id']}"} for row in make_rows(50, seed=8)]
     unchanged = [row for row in rows if row["status"] == "active"][20:]
     gone = [row["id"] for row in rows if row["status"] == "active"][:20]
+    query = "sort_by=price&limit=20"
     async with pool.connection() as conn:
         await load_rows(conn, rows)
-        page = await ask(conn, "sort_by=price&limit=20")
-        found = [stone["id"] for stone in page.diamonds]
+    async with asking(pool, by_index=by_index) as asker:
+        page = await ask(asker, query)
+    found = [stone["id"] for stone in page.diamonds]
+    async with pool.connection() as conn:
         await load_rows(conn, newcomers)
         await conn.execute(
             "UPDATE diamonds SET status = 'deleted', deleted_at = now() WHERE id = ANY (%s)", (gone,)
         )
-        while page.next_cursor is not None:
-            page = await ask(conn, f"sort_by=price&limit=20&cursor={page.next_cursor}")
-            found += [stone["id"] for stone in page.diamonds]
+    while page.next_cursor is not None:
+        async with asking(pool, by_index=by_index, catalog=asker.catalog) as asker:
+            page = await ask(asker, f"{query}&cursor={page.next_cursor}")
+        found += [stone["id"] for stone in page.diamonds]
 
     assert len(found) == len(set(found))
     assert {row["id"] for row in unchanged} <= set(found)
-
-
-async def test_the_dataset_version_changes_with_every_feeds_version(pool: Pool) -> None:
-    async with pool.connection() as conn:
-        seen = [await dataset_version(conn)]
-        for feed, version in (("nivoda", 1), ("other", 1), ("nivoda", 2)):
-            await conn.execute(
-                "INSERT INTO dataset_versions VALUES (%s, %s, now()) ON CONFLICT (feed) DO UPDATE SET version = %s",
-                (feed, version, version),
-            )
-            seen.append(await dataset_version(conn))
-
-    assert seen[0] is None
-    assert len(set(seen)) == 4

@@ -1,5 +1,7 @@
 """The application: routes, errors and layers put together around what they are given."""
 
+import asyncio
+
 import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -10,9 +12,10 @@ from diamond_opus.api.errors import install_error_handlers
 from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import describe
+from diamond_opus.api.public.export import MOST_AT_ONCE
 from diamond_opus.api.routes import make_bare_app
 
-_READABLE_HEADERS = ("X-Trace-Id", "ETag", "Retry-After")
+_READABLE_HEADERS = ("X-Trace-Id", "X-As-Of", "ETag", "Retry-After")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -24,6 +27,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app = make_bare_app(dependencies.version)
     app.state.dependencies = dependencies
     app.state.authenticator = Authenticator(dependencies)
+    app.state.export_slots = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.readiness = ReadinessCheck(dependencies)
     app.state.openapi_json = orjson.dumps(describe(app))
     install_error_handlers(app)

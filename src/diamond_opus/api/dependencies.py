@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from diamond_opus.catalog.engine import Catalog
 from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import Connection, Pool, transaction
 from diamond_opus.domain.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ class ApiDependencies:
     pool: Pool
     pipeline: Pipeline
     version: str
+    catalog: Catalog = field(default_factory=Catalog)
     clock: Clock = field(default_factory=SystemClock)
     hmac_clients: Mapping[str, HmacClient] = field(default_factory=dict)
     cors_origins: Sequence[str] = ("*",)

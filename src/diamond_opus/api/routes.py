@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
-from diamond_opus.api.public import diamonds
+from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
@@ -41,6 +41,8 @@ def make_bare_app(version: str) -> FastAPI:
     versioned = APIRouter(
         prefix=PREFIX, responses={status: {"model": Error, **text} for status, text in _ERRORS.items()}
     )
+    versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
+    versioned.include_router(explanation.router)
     app.include_router(versioned)
     return app

@@ -10,8 +10,10 @@ import orjson
 from psycopg import sql
 from psycopg.rows import scalar_row
 
-from diamond_opus.catalog.fields import answer_cursor, select_list
-from diamond_opus.catalog.filters import FILTERS, RANGES, bind, condition
+from diamond_opus.catalog.fields import FIELDS, answer_cursor, needs_cost, select_list
+from diamond_opus.catalog.filters import FILTERS, RANGES, bind, conditions
+from diamond_opus.catalog.index.catalog_index import View
+from diamond_opus.catalog.index.pages import Place, Sequencing
 from diamond_opus.catalog.parameters import (
     InvalidParameters,
     OneOf,
@@ -48,6 +50,13 @@ _CURSOR = Parameter(
     "nextCursor of the page before: goes on exactly behind it, however deep. Repeat the filters; leave page out.",
 )
 
+FIELDS_PARAMETER = Parameter(
+    "fields",
+    OneOf(tuple(field.name for field in FIELDS)),
+    "Only these fields of each stone, and its id; those of cost need the permission cost.",
+    many=True,
+)
+
 #: Everything that a search takes, by name.
 PARAMETERS: Mapping[str, Parameter] = {
     parameter.name: parameter
@@ -58,15 +67,18 @@ PARAMETERS: Mapping[str, Parameter] = {
         _SORT_BY,
         _SORT_ORDER,
         _CURSOR,
+        FIELDS_PARAMETER,
     )
 }
+#: Everything that narrows a search, and nothing that orders or pages it.
+FILTER_PARAMETERS: Mapping[str, Parameter] = {name: one.parameter for name, one in FILTERS.items()}
 
 
 @dataclass(frozen=True)
 class Search:
     """One question to the catalogue. ``filters`` are values by parameter name, as ``filters.py`` reads them.
 
-    ``page`` is None when a cursor leads the way.
+    ``page`` is None when a cursor leads the way; ``fields`` are the JSON names to show, none for all.
     """
 
     filters: Mapping[str, Any]
@@ -76,6 +88,12 @@ class Search:
     page: int | None
     cursor: Cursor | None
     with_cost: bool
+    fields: tuple[str, ...] = ()
+
+    @property
+    def skip(self) -> int:
+        """How many stones stand on the pages before."""
+        return ((self.page or 1) - 1) * self.limit
 
     @cached_property
     def filters_digest(self) -> str:
@@ -98,6 +116,7 @@ class Search:
             self.page,
             cursor,
             self.with_cost,
+            self.fields,
         )
         return repr(parts)
 
@@ -129,40 +148,43 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, with_cost: bool) -> Search
         page=None if cursor is not None else values.get("page", 1),
         cursor=cursor,
         with_cost=with_cost,
+        fields=read_fields(values, with_cost=with_cost),
     )
     _check_position(search, values)
     return search
 
 
-async def search_diamonds(conn: Connection, search: Search) -> SearchPage:
+async def search_by_sql(conn: Connection, search: Search) -> SearchPage:
     """The page and its total; ``conn`` must be in a transaction whose reads all see one moment."""
     statement, parameters = page_statement(search)
     async with answer_cursor(conn) as cursor:
         await cursor.execute(statement, parameters)
         rows = await cursor.fetchall()
-    has_more = len(rows) > search.limit
-    keys = [row.pop("sort_key") for row in rows]
-    rows = rows[: search.limit]
-    end = search.limit - 1
-    next_cursor = (
-        write_cursor(
-            Cursor(search.sort, search.descending, keys[end], rows[end]["id"], search.filters_digest)
-        )
-        if has_more
-        else None
-    )
-    return SearchPage(
-        rows, await _total(conn, search, len(rows), has_more), search.page, search.limit, next_cursor
-    )
+    total = await _count(conn, search, len(rows))
+    return _page(search, rows, total)
+
+
+async def search_by_index(conn: Connection, view: View, search: Search) -> SearchPage:
+    """The same; the ids and the total come from ``view``, which must show the moment that ``conn`` sees."""
+    after = None if search.cursor is None else _place(search.cursor)
+    sequencing = Sequencing(search.sort.column, search.descending, after)
+    ids, total = view.page(search.filters, sequencing, skip=search.skip, limit=search.limit + 1)
+    statement = sql.SQL(
+        "SELECT\n    {fields},\n    {key} AS sort_key\nFROM diamonds\nWHERE id = ANY (%(ids)s)"
+    ).format(fields=_select_list(search), key=sql.SQL(search.sort.key))
+    async with answer_cursor(conn) as cursor:
+        await cursor.execute(statement, {"ids": ids})
+        found = {row["id"]: row for row in await cursor.fetchall()}
+    return _page(search, [found[one] for one in ids], total)
 
 
 def page_statement(search: Search) -> tuple[sql.Composed, Mapping[str, Any]]:
     """The SQL of a page, which asks for one stone more than fits, and its parameters."""
-    conditions, parameters = _where(search)
+    where, parameters = conditions(search.filters), bind(search.filters)
     if search.cursor is not None:
-        conditions.append(search.sort.after(search.cursor.key, descending=search.descending))
+        where.append(search.sort.after(search.cursor.key, descending=search.descending))
         parameters |= {"after_key": search.cursor.key, "after_id": search.cursor.id}
-    parameters |= {"rows": search.limit + 1, "offset": ((search.page or 1) - 1) * search.limit}
+    parameters |= {"rows": search.limit + 1, "offset": search.skip}
     # The fields are made of the stones of the page only: beside the sort they would be made of every stone it sorts.
     statement = sql.SQL(
         "SELECT\n    {fields},\n    sort_key\n"
@@ -170,9 +192,9 @@ def page_statement(search: Search) -> tuple[sql.Composed, Mapping[str, Any]]:
         "LIMIT %(rows)s OFFSET %(offset)s\n) AS page\n"
         "ORDER BY {order}"
     ).format(
-        fields=select_list(with_cost=search.with_cost),
+        fields=_select_list(search),
         key=sql.SQL(search.sort.key),
-        where=sql.SQL("\n  AND ").join(conditions),
+        where=_all_of(where),
         order=search.sort.order_by(descending=search.descending),
     )
     return statement, parameters
@@ -180,17 +202,17 @@ def page_statement(search: Search) -> tuple[sql.Composed, Mapping[str, Any]]:
 
 def count_statement(search: Search) -> tuple[sql.Composed, Mapping[str, Any]]:
     """The SQL that counts all stones of the search, whatever the page, and its parameters."""
-    conditions, parameters = _where(search)
     statement = sql.SQL("SELECT count(*)\nFROM diamonds\nWHERE {}").format(
-        sql.SQL("\n  AND ").join(conditions)
+        _all_of(conditions(search.filters))
     )
-    return statement, parameters
+    return statement, bind(search.filters)
 
 
-async def _total(conn: Connection, search: Search, shown: int, has_more: bool) -> int:
+async def _count(conn: Connection, search: Search, rows: int) -> int:
     """Counted by the database only when the page does not tell: it does when it is the last one."""
-    if search.page is not None and not has_more and (shown or search.page == 1):
-        return (search.page - 1) * search.limit + shown
+    is_last = rows <= search.limit
+    if search.page is not None and is_last and (rows or search.page == 1):
+        return search.skip + rows
     statement, parameters = count_statement(search)
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(statement, parameters)
@@ -198,10 +220,43 @@ async def _total(conn: Connection, search: Search, shown: int, has_more: bool) -
     return cast("int", total)
 
 
-def _where(search: Search) -> tuple[list[sql.Composable], dict[str, Any]]:
-    conditions: list[sql.Composable] = [sql.SQL("status = 'active'")]
-    conditions += [condition(name) for name in search.filters]
-    return conditions, bind(search.filters)
+def _page(search: Search, rows: list[dict[str, Any]], total: int) -> SearchPage:
+    """``rows`` hold one more than fits when there is a page behind this one."""
+    keys = [row.pop("sort_key") for row in rows]
+    shown, end = rows[: search.limit], search.limit - 1
+    next_cursor = None
+    if len(rows) > search.limit:
+        last = Cursor(search.sort, search.descending, keys[end], rows[end]["id"], search.filters_digest)
+        next_cursor = write_cursor(last)
+    return SearchPage(shown, total, search.page, search.limit, next_cursor)
+
+
+def _place(cursor: Cursor) -> Place:
+    return Place(None if cursor.key is None else cursor.sort.to_whole(cursor.key), cursor.id)
+
+
+def _select_list(search: Search) -> sql.SQL:
+    return select_list(with_cost=search.with_cost, names=search.fields)
+
+
+def _all_of(where: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL("\n  AND ").join(where) if where else sql.Composed([sql.SQL("TRUE")])
+
+
+def parse_filters(pairs: Iterable[tuple[str, str]], *, with_cost: bool) -> Mapping[str, Any]:
+    """Only the filters of a query string, for what has neither order nor pages. Raises as ``parse_search``."""
+    values = read_parameters(FILTER_PARAMETERS, pairs, may={"cost"} if with_cost else ())
+    require_ordered(values, RANGES)
+    return values
+
+
+def read_fields(values: Mapping[str, Any], *, with_cost: bool) -> tuple[str, ...]:
+    """The fields asked for, in one order. Raises PermissionMissing."""
+    names: tuple[str, ...] = values.get(FIELDS_PARAMETER.name, ())
+    hidden = [] if with_cost else needs_cost(names)
+    if hidden:
+        raise PermissionMissing("cost", f"the field {hidden[0]}")
+    return tuple(sorted(names))
 
 
 def _order(values: Mapping[str, Any], cursor: Cursor | None) -> tuple[Sort, bool]:

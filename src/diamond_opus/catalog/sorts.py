@@ -9,7 +9,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
@@ -46,11 +46,16 @@ def _read_moment(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """A sort key: its SQL, how its value comes back out of a cursor, and who may use it."""
+    """A sort key: its SQL, how its value comes back out of a cursor, and who may use it.
+
+    ``column`` is the same key in the index in memory, and ``to_whole`` makes the index's whole number of a value.
+    """
 
     name: str
     key: LiteralString
     read: Callable[[str], Any]
+    column: str
+    to_whole: Callable[[Any], int] = int
     nullable: bool = False
     needs: str | None = None
 
@@ -70,17 +75,38 @@ class Sort:
         return sql.SQL("({} OR {} IS NULL)").format(rest, column) if self.nullable else rest
 
 
-_CREATED_AT = Sort("created_at", "created_at", _read_moment)
-_PRICE = Sort("price", "price_model_price", _read_decimal)
-_COST = Sort("feed_price", "feed_price", _read_decimal, needs="cost")
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _hundredths(value: Decimal) -> int:
+    return int(value * 100)
+
+
+def _microseconds(moment: datetime) -> int:
+    """Since 2000-01-01, as PostgreSQL counts."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+_CREATED_AT = Sort("created_at", "created_at", _read_moment, "created_at", _microseconds)
+_PRICE = Sort("price", "price_model_price", _read_decimal, "price_model_price", _hundredths)
+_COST = Sort("feed_price", "feed_price", _read_decimal, "feed_price", _hundredths, needs="cost")
 _SORTS = (
     _CREATED_AT,
+    Sort("updated_at", "updated_at", _read_moment, "updated_at", _microseconds),
     _PRICE,
-    Sort("price_per_carat", "round(price_model_price / nullif(carats, 0), 2)", _read_decimal, nullable=True),
-    Sort("carats", "carats", _read_decimal),
-    Sort("color", "color_rank", _read_whole, nullable=True),
-    Sort("clarity", "clarity_rank", _read_whole, nullable=True),
-    Sort("rating", "rating", _read_whole, nullable=True),
+    Sort(
+        "price_per_carat",
+        "round(price_model_price / nullif(carats, 0), 2)",
+        _read_decimal,
+        "price_per_carat",
+        _hundredths,
+        nullable=True,
+    ),
+    Sort("carats", "carats", _read_decimal, "carats", _hundredths),
+    Sort("color", "color_rank", _read_whole, "color_rank", nullable=True),
+    Sort("clarity", "clarity_rank", _read_whole, "clarity_rank", nullable=True),
+    Sort("rating", "rating", _read_whole, "rating", nullable=True),
     _COST,
 )
 

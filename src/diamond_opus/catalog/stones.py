@@ -1,18 +1,17 @@
-"""A single stone of the catalogue, and the version of everything that the catalogue shows."""
+"""A single stone of the catalogue, and the supplier's answer behind it."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row
 
 from diamond_opus.catalog.fields import answer_cursor, select_list
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 
-_QUERIES = load_queries(__package__)
+_QUERIES = load_queries("diamond_opus.catalog")
 
 
 async def get_diamond(conn: Connection, stone_id: UUID, *, with_cost: bool) -> Mapping[str, Any] | None:
@@ -23,9 +22,14 @@ async def get_diamond(conn: Connection, stone_id: UUID, *, with_cost: bool) -> M
         return await cursor.fetchone()
 
 
-async def dataset_version(conn: Connection) -> str | None:
-    """A short text that changes whenever an answer could; None while nothing was ever recorded."""
-    async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_QUERIES["dataset_versions"])
-        versions = await cursor.fetchall()
-    return hashlib.sha256(repr(versions).encode()).hexdigest()[:16] if versions else None
+async def get_raw_answer(conn: Connection, stone_id: UUID) -> dict[str, Any] | None:
+    """The newest raw row behind a stone under its JSON names; ``payload`` is the text as it was received."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_QUERIES["raw_answer"], {"id": stone_id})
+        row = await cursor.fetchone()
+    return None if row is None else {_camel(name): value for name, value in row.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))

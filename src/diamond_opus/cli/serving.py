@@ -99,7 +99,12 @@ async def serve_api(
     settings = pipeline.settings
     async with api_dependencies(pipeline, url) as dependencies:
         app = create_app(dependencies)
-        await serve(app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener)
+        indexing = asyncio.create_task(dependencies.catalog.run(pipeline.pool, stop))
+        try:
+            await serve(app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener)
+        finally:
+            indexing.cancel()
+            await asyncio.gather(indexing, return_exceptions=True)
 
 
 async def run_together(stop: asyncio.Event, *parts: Coroutine[Any, Any, Any]) -> None:

@@ -1,0 +1,152 @@
+"""The index as a whole: its segments, the version it is exact to, and how it follows the dataset.
+
+A view never changes; following makes a new one, so a question that has begun is not disturbed::
+
+    changed diamonds ─▶ a new small segment, their old rows no longer live ─▶ many small ones become one
+                        many dead rows ─▶ everything is read anew, beside what is answered meanwhile
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from psycopg.rows import dict_row
+
+from diamond_opus.catalog.facets import FacetCounts
+from diamond_opus.catalog.index.bitmaps import Bits, count, everything, pack, unpack
+from diamond_opus.catalog.index.columns import Columns, Words, join, take
+from diamond_opus.catalog.index.counts import count_facets
+from diamond_opus.catalog.index.load import QUERIES, read_all, read_some
+from diamond_opus.catalog.index.match import match_each, meet
+from diamond_opus.catalog.index.pages import Sequencing, first_ids
+from diamond_opus.catalog.index.segment import Segment, build
+from diamond_opus.db.pool import Connection
+
+#: Small segments beyond which they are made one: each costs every question 2 ms at most.
+_MOST_SEGMENTS = 8
+#: The share of dead rows from which on everything is read anew.
+_MOST_DEAD = 0.3
+
+Versions = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A segment, and which of its rows are still the newest of their stones."""
+
+    segment: Segment
+    live: Bits
+
+    @property
+    def dead(self) -> int:
+        return len(self.segment) - count(self.live)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The catalogue on sale as it was at these versions of the feeds."""
+
+    versions: Versions
+    parts: Sequence[Part]
+    words: Words
+
+    def total(self, filters: Mapping[str, Any]) -> int:
+        return sum(count(rows) for _, rows in self._matching(filters))
+
+    def facets(self, filters: Mapping[str, Any]) -> FacetCounts:
+        matched = [
+            (part.segment, part.live, match_each(part.segment, self.words, filters)) for part in self.parts
+        ]
+        return count_facets(matched, self.words)
+
+    def page(
+        self, filters: Mapping[str, Any], sequencing: Sequencing, *, skip: int, limit: int
+    ) -> tuple[list[UUID], int]:
+        """The ids of a page, and how many stones meet the filters."""
+        parts = self._matching(filters)
+        total = sum(count(rows) for _, rows in parts)
+        return first_ids(parts, sequencing, skip=skip, limit=limit) if parts else [], total
+
+    def _matching(self, filters: Mapping[str, Any]) -> list[tuple[Segment, Bits]]:
+        return [
+            (part.segment, meet(part.live, list(match_each(part.segment, self.words, filters).values())))
+            for part in self.parts
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What lies between a view and a snapshot: the stones, or everything (None)."""
+
+    versions: Versions
+    ids: set[UUID] | None = field(default_factory=set)
+
+
+async def read_versions(conn: Connection) -> dict[str, int]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["versions"])
+        return {row["feed"]: row["version"] for row in await cursor.fetchall()}
+
+
+async def find_changes(conn: Connection, view: View, versions: Versions) -> Changes:
+    """The stones that changed between the view and the snapshot that ``conn`` is in, which is at ``versions``."""
+    held = {feed: view.versions.get(feed, 0) for feed in versions}
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            QUERIES["changes"], {"feeds": list(held), "versions": [held[feed] for feed in held]}
+        )
+        rows = await cursor.fetchall()
+    behind = sum(version - held[feed] for feed, version in versions.items())
+    if len(rows) != behind or any(row["diamond_ids"] is None for row in rows):
+        return Changes(
+            versions, None
+        )  # pruned meanwhile, or written by a hand that did not say what it changed
+    return Changes(versions, {one for row in rows for one in row["diamond_ids"]})
+
+
+async def load_view(conn: Connection) -> View:
+    """Everything on sale, as the snapshot that ``conn`` is in shows it."""
+    versions, words = await read_versions(conn), Words()
+    parts = [part async for part in read_all(conn, words)]
+    if not parts:
+        return View(versions, [], words)
+    segment = await asyncio.to_thread(lambda: build(join(parts)))
+    return View(versions, [Part(segment, everything(len(segment)))], words)
+
+
+async def follow(conn: Connection, view: View, changes: Changes) -> View:
+    """The view at the versions of the changes, whose stones are read in the same snapshot."""
+    ids = changes.ids or set()
+    parts = [_without(part, ids) for part in view.parts]
+    new = await read_some(conn, view.words, ids)
+    if new is not None:
+        parts.append(_whole(new))
+    if len(parts) > _MOST_SEGMENTS:
+        parts = [parts[0], _whole(join([_living(part) for part in parts[1:]]))]
+    return View(changes.versions, parts, view.words)
+
+
+def is_worn(view: View) -> bool:
+    """Whether so many rows are dead, or stand in small segments, that reading everything anew pays."""
+    if not view.parts:
+        return False
+    dead = sum(part.dead for part in view.parts)
+    return dead > _MOST_DEAD * max(1, len(view.parts[0].segment))
+
+
+def _whole(columns: Columns) -> Part:
+    return Part(build(columns), everything(len(columns)))
+
+
+def _living(part: Part) -> Columns:
+    return take(part.segment.columns, np.flatnonzero(unpack(part.live, len(part.segment))))
+
+
+def _without(part: Part, ids: Collection[UUID]) -> Part:
+    """The part with the rows of these stones dead."""
+    dead = np.zeros(len(part.segment), np.bool_)
+    dead[part.segment.columns.find(ids)] = True
+    return Part(part.segment, part.live & ~pack(dead))
