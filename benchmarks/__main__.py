@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import consolidate, ingest, refresh, search
+from benchmarks import api, consolidate, ingest, refresh, search
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "refresh": refresh.measure,
     "ingest": ingest.measure,
     "search": search.measure,
+    "api": api.measure,
 }
 
 

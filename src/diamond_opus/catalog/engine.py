@@ -22,12 +22,14 @@ from diamond_opus.catalog.index.catalog_index import (
     follow,
     is_worn,
     load_view,
+    prune_changes,
     read_versions,
 )
 from diamond_opus.catalog.search import Search, SearchPage, search_by_index, search_by_sql
 from diamond_opus.catalog.sql_facets import count_facets_by_sql
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.db.pool import Connection, Pool, transaction
+from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.observability.logging import get_logger
 
 #: So many changed stones are read while a question waits (50 ms); more are left to the background.
@@ -36,6 +38,7 @@ _MOST_IN_PASSING = 10_000
 _VIEWS = 4
 #: How often the background looks, so that questions seldom find anything to read.
 _SECONDS = 1.0
+_PRUNE_SECONDS = 3_600.0
 
 log = get_logger(__name__)
 
@@ -56,7 +59,8 @@ class Moment:
 class Catalog:
     """One for each process that serves. ``run`` keeps the index; without it everything is answered by SQL."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._views: deque[View] = deque(maxlen=_VIEWS)
         self._following = asyncio.Lock()
         self._reload = False
@@ -83,9 +87,13 @@ class Catalog:
 
     async def run(self, pool: Pool, stop: asyncio.Event) -> None:
         """Load the index, then follow the dataset, until ``stop``. What fails is logged and tried again."""
+        prune_at = self._clock.monotonic()
         while not stop.is_set():
             try:
                 await self.refresh(pool)
+                if self._clock.monotonic() >= prune_at:
+                    await prune_changes(pool)
+                    prune_at = self._clock.monotonic() + _PRUNE_SECONDS
             except (psycopg.Error, DatabaseUnavailable, OSError) as error:
                 log.warning("catalog_index_not_refreshed", reason=str(error))
             waiting = asyncio.create_task(stop.wait())

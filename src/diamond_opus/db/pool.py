@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from diamond_opus.db.errors import (
@@ -80,15 +81,32 @@ async def transaction(
 
     ``snapshot`` forbids writing, and neither may be asked for inside another transaction.
     """
-    settings = []
+    timeout = (
+        None if statement_timeout_ms is None else f"SET LOCAL statement_timeout = {int(statement_timeout_ms)}"
+    )
     if snapshot:
-        settings.append("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    if statement_timeout_ms is not None:
-        settings.append(f"SET LOCAL statement_timeout = {int(statement_timeout_ms)}")
+        async with _snapshot(conn, timeout):
+            yield conn
+        return
     async with conn.transaction():
-        if settings:
-            await conn.execute("; ".join(settings).encode())
+        if timeout is not None:
+            await conn.execute(timeout.encode())
         yield conn
+
+
+@asynccontextmanager
+async def _snapshot(conn: Connection, timeout: str | None) -> AsyncIterator[None]:
+    """Begun with all its settings in one message: a page has four exchanges with the server instead of six."""
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        raise RuntimeError("a snapshot was asked for inside another transaction, which would end with it")
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    await conn.execute((begin if timeout is None else f"{begin}; {timeout}").encode())
+    try:
+        yield
+    finally:
+        # Nothing was written, so there is nothing to keep; a connection that broke is its pool's business.
+        if not conn.closed and conn.info.transaction_status != TransactionStatus.IDLE:
+            await conn.rollback()
 
 
 async def run_in_transaction(

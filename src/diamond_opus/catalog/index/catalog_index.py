@@ -23,7 +23,7 @@ from diamond_opus.catalog.index.load import QUERIES, read_all, read_some
 from diamond_opus.catalog.index.match import match_each, meet
 from diamond_opus.catalog.index.pages import Sequencing, first_ids
 from diamond_opus.catalog.index.segment import Segment, build
-from diamond_opus.db.pool import Connection
+from diamond_opus.db.pool import Connection, Pool
 
 #: Small segments beyond which they are made one: each costs every question 2 ms at most.
 _MOST_SEGMENTS = 8
@@ -105,6 +105,12 @@ async def find_changes(conn: Connection, view: View, versions: Versions) -> Chan
             versions, None
         )  # pruned meanwhile, or written by a hand that did not say what it changed
     return Changes(versions, {one for row in rows for one in row["diamond_ids"]})
+
+
+async def prune_changes(pool: Pool) -> None:
+    """Forget changes that every running process has followed long since; one that has not reads everything anew."""
+    async with pool.connection() as conn:
+        await conn.execute(QUERIES["prune_changes"])
 
 
 async def load_view(conn: Connection) -> View:

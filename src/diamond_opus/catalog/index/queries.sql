@@ -95,3 +95,7 @@ SELECT c.feed, c.version, c.diamond_ids
 FROM dataset_changes AS c
 LEFT JOIN unnest(%(feeds)s::text[], %(versions)s::bigint[]) AS held (feed, version) ON held.feed = c.feed
 WHERE c.version > coalesce(held.version, 0);
+
+-- name: prune_changes
+DELETE FROM dataset_changes
+WHERE changed_at < clock_timestamp() - interval '1 day';
