@@ -76,7 +76,7 @@ class Catalog:
 
     async def search(self, conn: Connection, moment: Moment, search: Search) -> SearchPage:
         """``conn`` must be in the snapshot of the moment."""
-        if moment.view is not None and _fits(search.filters):
+        if moment.view is not None and search.sort.column is not None and _fits(search.filters):
             return await search_by_index(conn, moment.view, search)
         return await search_by_sql(conn, search)
 
@@ -111,13 +111,19 @@ class Catalog:
                 await self._load(conn)
 
     async def _load(self, conn: Connection) -> None:
+        """Old views go first where they are of no more use, all but the newest otherwise: two catalogues in memory are
+        enough for a moment."""
+        newest = [] if self._reload else list(self._views)[-1:]
+        self._views = deque(newest, maxlen=_VIEWS)
         view = await load_view(conn)
         self._reload = False
-        self._views.append(view)
+        self._views = deque([view], maxlen=_VIEWS)
         log.info("catalog_index_loaded", stones=view.total({}))
 
     async def _follow(self, conn: Connection, versions: Mapping[str, int]) -> View | None:
         """Bring the newest view to the snapshot of ``conn``; None when that is too much, or the snapshot is older."""
+        if not self._views:  # everything is read anew just now
+            return None
         newest = self._views[-1]
         if any(version < newest.versions.get(feed, 0) for feed, version in versions.items()):
             return None

@@ -165,7 +165,12 @@ async def search_by_sql(conn: Connection, search: Search) -> SearchPage:
 
 
 async def search_by_index(conn: Connection, view: View, search: Search) -> SearchPage:
-    """The same; the ids and the total come from ``view``, which must show the moment that ``conn`` sees."""
+    """The same; the ids and the total come from ``view``, which must show the moment that ``conn`` sees.
+
+    Raises ValueError for an order that the index does not have.
+    """
+    if search.sort.column is None:
+        raise ValueError(f"the index does not sort by {search.sort.name}")
     after = None if search.cursor is None else _place(search.cursor)
     sequencing = Sequencing(search.sort.column, search.descending, after)
     ids, total = view.page(search.filters, sequencing, skip=search.skip, limit=search.limit + 1)

@@ -48,13 +48,14 @@ def _read_moment(text: str) -> datetime:
 class Sort:
     """A sort key: its SQL, how its value comes back out of a cursor, and who may use it.
 
-    ``column`` is the same key in the index in memory, and ``to_whole`` makes the index's whole number of a value.
+    ``column`` is the same key in the index in memory (None: SQL sorts by it), and ``to_whole`` makes the index's whole
+    number of a value.
     """
 
     name: str
     key: LiteralString
     read: Callable[[str], Any]
-    column: str
+    column: str | None
     to_whole: Callable[[Any], int] = int
     nullable: bool = False
     needs: str | None = None
@@ -93,7 +94,7 @@ _PRICE = Sort("price", "price_model_price", _read_decimal, "price_model_price", 
 _COST = Sort("feed_price", "feed_price", _read_decimal, "feed_price", _hundredths, needs="cost")
 _SORTS = (
     _CREATED_AT,
-    Sort("updated_at", "updated_at", _read_moment, "updated_at", _microseconds),
+    Sort("updated_at", "updated_at", _read_moment, None),
     _PRICE,
     Sort(
         "price_per_carat",

@@ -84,20 +84,22 @@ async def transaction(
     timeout = (
         None if statement_timeout_ms is None else f"SET LOCAL statement_timeout = {int(statement_timeout_ms)}"
     )
-    if snapshot:
-        async with _snapshot(conn, timeout):
-            yield conn
-        return
+    async with _snapshot(conn, timeout) if snapshot else _writable(conn, timeout):
+        yield conn
+
+
+@asynccontextmanager
+async def _writable(conn: Connection, timeout: str | None) -> AsyncIterator[None]:
     async with conn.transaction():
         if timeout is not None:
             await conn.execute(timeout.encode())
-        yield conn
+        yield
 
 
 @asynccontextmanager
 async def _snapshot(conn: Connection, timeout: str | None) -> AsyncIterator[None]:
     """Begun with all its settings in one message: a page has four exchanges with the server instead of six."""
-    if conn.info.transaction_status != TransactionStatus.IDLE:
+    if _is_in_transaction(conn):
         raise RuntimeError("a snapshot was asked for inside another transaction, which would end with it")
     begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
     await conn.execute((begin if timeout is None else f"{begin}; {timeout}").encode())
@@ -105,8 +107,12 @@ async def _snapshot(conn: Connection, timeout: str | None) -> AsyncIterator[None
         yield
     finally:
         # Nothing was written, so there is nothing to keep; a connection that broke is its pool's business.
-        if not conn.closed and conn.info.transaction_status != TransactionStatus.IDLE:
+        if not conn.closed and _is_in_transaction(conn):
             await conn.rollback()
+
+
+def _is_in_transaction(conn: Connection) -> bool:
+    return conn.info.transaction_status != TransactionStatus.IDLE
 
 
 async def run_in_transaction(

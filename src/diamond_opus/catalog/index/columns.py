@@ -29,7 +29,6 @@ FACTS: Mapping[str, int] = {
 #: times in microseconds since 2000.
 NUMBERS: Mapping[str, type[np.signedinteger]] = {
     "created_at": np.int64,
-    "updated_at": np.int64,
     "price_model_price": np.int64,
     "feed_price": np.int64,
     "price_per_carat": np.int64,

@@ -18,7 +18,6 @@ SELECT
     array_agg(hashed.fancy_intensity) AS fancy_intensity,
     array_agg(facts) AS facts,
     array_agg(created_at) AS created_at,
-    array_agg(updated_at) AS updated_at,
     array_agg(price_model_price) AS price_model_price,
     array_agg(feed_price) AS feed_price,
     array_agg(price_per_carat) AS price_per_carat,
@@ -56,7 +55,6 @@ FROM (
             + coalesce(NOT returnable, FALSE)::int * 128
         )::int2 AS facts,
         created_at,
-        updated_at,
         (price_model_price * 100)::int8 AS price_model_price,
         (feed_price * 100)::int8 AS feed_price,
         coalesce((round(price_model_price / nullif(carats, 0), 2) * 100)::int8, -1) AS price_per_carat,

@@ -14,7 +14,7 @@ from diamond_opus.catalog.index.bitmaps import Bits, nothing, pack
 from diamond_opus.catalog.index.columns import FACTS, TEXTS, UNKNOWN, Columns
 from diamond_opus.catalog.sorts import SORTS
 
-_SORTED = frozenset(sort.column for sort in SORTS.values())
+_SORTED = frozenset(sort.column for sort in SORTS.values() if sort.column)
 
 
 @dataclass(frozen=True, slots=True)
