@@ -49,7 +49,7 @@ async def answers(pool: Pool, catalog: Catalog) -> list[Any]:
 async def test_an_index_that_followed_answers_as_a_fresh_one(
     pool: Pool, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through more changes than there may be segments; with few matches sorted, and with the walk along the order."""
+    """Through many segments and joins of them; with few matches sorted, and with the walk along the order."""
     monkeypatch.setattr(pages, "_FEW", few)
     rng = random.Random(4)
     rows = make_rows(500, seed=11)
@@ -61,7 +61,16 @@ async def test_an_index_that_followed_answers_as_a_fresh_one(
             await change(conn, rows, rng)
             if number % 5 == 0:
                 await load_new(conn, number)
+            if number % 3:
+                await follow_in_passing(pool, catalog)
+                continue
             assert await answers(pool, catalog) == await answers(pool, Catalog())
+
+
+async def follow_in_passing(pool: Pool, catalog: Catalog) -> None:
+    """As a question does it: without joining segments."""
+    async with pool.connection() as conn, transaction(conn, snapshot=True):
+        assert (await catalog.at(conn)).view is not None
 
 
 async def load_new(conn: Connection, seed: int) -> None:
@@ -72,6 +81,20 @@ async def load_new(conn: Connection, seed: int) -> None:
         await announce_changes(conn)
         await load_rows(conn, new)
         await record_changes(conn, "nivoda", [row["id"] for row in new])
+
+
+async def test_many_small_changes_leave_few_segments(pool: Pool) -> None:
+    catalog = Catalog()
+    async with pool.connection() as conn:
+        await load_rows(conn, make_rows(20, seed=1))
+        await catalog.refresh(pool)
+        for number in range(40):
+            await load_new(conn, number)
+            await catalog.refresh(pool)
+        async with transaction(conn, snapshot=True):
+            view = (await catalog.at(conn)).view
+    assert view is not None
+    assert len(view.parts) <= 7, "1,500 stones double from 37 in six steps"
 
 
 async def test_a_question_brings_the_index_to_its_own_snapshot(pool: Pool) -> None:

@@ -18,9 +18,9 @@ from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.filters import FILTERS
 from diamond_opus.catalog.index.catalog_index import (
     View,
+    compact,
     find_changes,
     follow,
-    is_worn,
     load_view,
     prune_changes,
     read_versions,
@@ -104,20 +104,26 @@ class Catalog:
         """Bring the index to the newest version, whatever that takes."""
         async with pool.connection() as conn, transaction(conn, snapshot=True):
             versions = await read_versions(conn)
-            if self._view_of(versions) is None and self._views:
-                async with self._following:
+            async with self._following:
+                if self._view_of(versions) is None and self._views:
                     await self._follow(conn, versions)
-            if not self._views or self._reload or is_worn(self._views[-1]):
+                if self._views:
+                    await self._compact()
+            if not self._views or self._reload:
                 await self._load(conn)
 
+    async def _compact(self) -> None:
+        """Questions go on meanwhile; one whose snapshot is newer than the view waits."""
+        compacted = await asyncio.to_thread(compact, self._views[-1])
+        if compacted is not None:
+            self._views = deque([compacted], maxlen=_VIEWS)
+
     async def _load(self, conn: Connection) -> None:
-        """Old views go first where they are of no more use, all but the newest otherwise: two catalogues in memory are
-        enough for a moment."""
-        newest = [] if self._reload else list(self._views)[-1:]
-        self._views = deque(newest, maxlen=_VIEWS)
+        """Old views are of no use any more and go first: they and the new one would be much memory."""
+        self._views.clear()
         view = await load_view(conn)
         self._reload = False
-        self._views = deque([view], maxlen=_VIEWS)
+        self._views.append(view)
         log.info("catalog_index_loaded", stones=view.total({}))
 
     async def _follow(self, conn: Connection, versions: Mapping[str, int]) -> View | None:
