@@ -10,7 +10,7 @@ from catalog_questions import ask, ask_facets, asking
 from catalog_rows import Row, load_rows, make_rows
 
 from diamond_opus.catalog.engine import Catalog
-from diamond_opus.catalog.index import pages
+from diamond_opus.catalog.index import catalog_index, pages
 from diamond_opus.db.changes import announce_changes, record_changes
 from diamond_opus.db.pool import Connection, Pool, transaction
 
@@ -95,6 +95,19 @@ async def test_many_small_changes_leave_few_segments(pool: Pool) -> None:
             view = (await catalog.at(conn)).view
     assert view is not None
     assert len(view.parts) <= 7, "1,500 stones double from 37 in six steps"
+
+
+async def test_what_is_too_much_to_join_is_read_anew(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_index, "_MOST_JOINED", 30)
+    catalog = Catalog()
+    async with pool.connection() as conn:
+        await load_rows(conn, make_rows(40, seed=1))
+        await catalog.refresh(pool)
+        await load_new(conn, 1)
+    async with asking(pool, by_index=True, catalog=catalog) as asker:
+        assert asker.moment.view is not None
+        assert len(asker.moment.view.parts) == 1
+    assert await answers(pool, catalog) == await answers(pool, Catalog())
 
 
 async def test_a_question_brings_the_index_to_its_own_snapshot(pool: Pool) -> None:

@@ -17,6 +17,7 @@ from diamond_opus.catalog.conditions import is_in_memory
 from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.filters import FILTERS
 from diamond_opus.catalog.index.catalog_index import (
+    Outgrown,
     View,
     compact,
     find_changes,
@@ -114,7 +115,11 @@ class Catalog:
 
     async def _compact(self) -> None:
         """Questions go on meanwhile; one whose snapshot is newer than the view waits."""
-        compacted = await asyncio.to_thread(compact, self._views[-1])
+        try:
+            compacted = await asyncio.to_thread(compact, self._views[-1])
+        except Outgrown:
+            self._reload = True
+            return
         if compacted is not None:
             self._views = deque([compacted], maxlen=_VIEWS)
 

@@ -27,6 +27,8 @@ from diamond_opus.db.pool import Connection, Pool
 
 #: The share of dead rows from which on a segment is made anew.
 _MOST_DEAD = 0.3
+#: Rows that are joined in memory; more would for a moment be too much to hold twice, 150 bytes each.
+_MOST_JOINED = 400_000
 
 Versions = Mapping[str, int]
 
@@ -131,11 +133,16 @@ async def follow(conn: Connection, view: View, changes: Changes) -> View:
     return View(changes.versions, parts, view.words)
 
 
+class Outgrown(Exception):
+    """The view can no longer be put in order by itself: read everything anew."""
+
+
 def compact(view: View) -> View | None:
-    """The same view in fewer segments, None when it is good as it is. 1.5 s for a million rows: call it in a thread.
+    """The same view in fewer segments, None when it is good as it is. Half a second at the most: call it in a thread.
 
     The newest segments are joined with those before them as long as these are less than twice their size. So the
     segments double from the newest to the oldest, there are few, and a row is copied once for each doubling.
+    Raises Outgrown.
     """
     kept, joined = list(view.parts), list[Part]()
     rows = 0
@@ -144,6 +151,8 @@ def compact(view: View) -> View | None:
         rows += len(joined[-1].segment)
     if len(joined) < 2 and not any(_is_worn(part) for part in joined):
         return None
+    if rows > _MOST_JOINED:
+        raise Outgrown
     columns = join([_living(part) for part in joined])
     return View(view.versions, [*kept, *([_whole(columns)] if len(columns) else [])], view.words)
 
