@@ -116,10 +116,10 @@ async def prune_changes(pool: Pool) -> None:
 async def load_view(conn: Connection) -> View:
     """Everything on sale, as the snapshot that ``conn`` is in shows it."""
     versions, words = await read_versions(conn), Words()
-    parts = [part async for part in read_all(conn, words)]
-    if not parts:
+    columns = await read_all(conn, words)
+    if not len(columns):
         return View(versions, [], words)
-    segment = await asyncio.to_thread(lambda: build(join(parts)))
+    segment = await asyncio.to_thread(build, columns)
     return View(versions, [Part(segment, everything(len(segment)))], words)
 
 
