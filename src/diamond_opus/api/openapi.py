@@ -14,6 +14,7 @@ from diamond_opus.api.routes import make_bare_app
 
 _VERSION = "3.0.3"
 _DISTRIBUTION = "diamond-opus"
+_REFERENCE = "#/components/schemas/"
 _UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 _SCHEMES = {
@@ -56,7 +57,7 @@ def openapi_document(version: str | None = None) -> dict[str, Any]:
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The document of an application of ours."""
-    document: dict[str, Any] = _without_null_types(app.openapi())
+    document: dict[str, Any] = _with_plain_names(_without_null_types(app.openapi()))
     document["openapi"] = _VERSION
     components = document["components"]
     components["securitySchemes"] = _SCHEMES
@@ -87,6 +88,27 @@ def _say_what_it_needs(operation: dict[str, Any]) -> None:
             f"{operation.get('description', '')}\n\nNeeds the permission {words}.".strip()
         )
         operation["x-permissions"] = needs
+
+
+def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+    """The same document with its schemas called by their titles: DiamondList, not ListOf_Diamond_."""
+    schemas = document["components"]["schemas"]
+    names = {name: schema.get("title", name) for name, schema in schemas.items()}
+
+    def renamed(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renamed(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if isinstance(node.get("$ref"), str):
+            return {"$ref": _REFERENCE + names[node["$ref"].removeprefix(_REFERENCE)]}
+        return {name: renamed(value) for name, value in node.items()}
+
+    document = renamed(document)
+    document["components"]["schemas"] = {
+        names[name]: schema for name, schema in document["components"]["schemas"].items()
+    }
+    return document
 
 
 def _without_null_types(schema: Any) -> Any:

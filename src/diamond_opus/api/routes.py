@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
+from diamond_opus.api.admin import api_keys
 from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
@@ -44,5 +45,6 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
+    versioned.include_router(api_keys.router)
     app.include_router(versioned)
     return app

@@ -42,6 +42,20 @@ SELECT id, client_name, permissions, active, created_at, last_used_at, expires_a
 FROM api_keys
 ORDER BY created_at, id;
 
+-- name: page_of_keys
+SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
+FROM api_keys
+WHERE %(usable)s::boolean IS NULL
+   OR %(usable)s = (active AND (expires_at IS NULL OR expires_at > %(now)s))
+ORDER BY created_at DESC, id
+LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: count_keys
+SELECT count(*)
+FROM api_keys
+WHERE %(usable)s::boolean IS NULL
+   OR %(usable)s = (active AND (expires_at IS NULL OR expires_at > %(now)s));
+
 -- name: touch_key
 -- Once a minute is enough to tell which keys are in use, however many requests and processes there are.
 UPDATE api_keys
