@@ -80,6 +80,7 @@ def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(documen
             assert node.get("type") != "null"
             assert not isinstance(node.get("type"), list)
             assert "const" not in node
+            assert node.get("exclusiveMinimum", True) is node.get("exclusiveMaximum", True) is True
             if "$ref" in node:
                 assert set(node) == {"$ref"}
                 assert node["$ref"].removeprefix("#/components/schemas/") in schemas

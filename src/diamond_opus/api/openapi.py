@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI knows of the routes, with how to authenticate, in the version that tools read.
 
-Swagger UI as it is packaged reads OpenAPI 3.0 and no later one, so that 3.1's way to say "or null" is rewritten.
+Swagger UI as it is packaged reads OpenAPI 3.0 and no later one, so that what only 3.1 can say is rewritten.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def openapi_document(version: str | None = None) -> dict[str, Any]:
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The document of an application of ours."""
-    document: dict[str, Any] = _with_plain_names(_without_null_types(app.openapi()))
+    document: dict[str, Any] = _with_plain_names(_in_version_3_0(app.openapi()))
     document["openapi"] = _VERSION
     components = document["components"]
     components["securitySchemes"] = _SCHEMES
@@ -111,13 +111,13 @@ def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _without_null_types(schema: Any) -> Any:
-    """The same schema with OpenAPI 3.0's ``nullable``."""
+def _in_version_3_0(schema: Any) -> Any:
+    """The same schema without what only 3.1 has: the type null, const, and exclusive bounds that are numbers."""
     if isinstance(schema, list):
-        return [_without_null_types(item) for item in schema]
+        return [_in_version_3_0(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = {name: _without_null_types(item) for name, item in schema.items()}
+    schema = {name: _in_version_3_0(item) for name, item in schema.items()}
     options = schema.get("anyOf")
     if isinstance(options, list) and {"type": "null"} in options:
         rest = [option for option in options if option != {"type": "null"}]
@@ -127,4 +127,9 @@ def _without_null_types(schema: Any) -> Any:
         return {**combined, **schema, "nullable": True}
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
+    if "type" in schema and schema.get("default", ...) is None:
+        del schema["default"]  # it only says that the field may be left out
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive in schema:
+            schema |= {bound: schema[exclusive], exclusive: True}
     return schema

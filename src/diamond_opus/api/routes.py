@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
-from diamond_opus.api.admin import api_keys
+from diamond_opus.api.admin import api_keys, pricing_rules
 from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
@@ -46,5 +46,6 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
     versioned.include_router(api_keys.router)
+    versioned.include_router(pricing_rules.router)
     app.include_router(versioned)
     return app
