@@ -13,9 +13,12 @@ from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import describe
 from diamond_opus.api.public.export import MOST_AT_ONCE
+from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
 from diamond_opus.api.routes import make_bare_app
 
-_READABLE_HEADERS = ("X-Trace-Id", "X-As-Of", "ETag", "Retry-After")
+_READABLE_HEADERS = (
+    "X-Trace-Id", "X-As-Of", "ETag", "Retry-After", LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER,
+)  # fmt: skip
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -28,6 +31,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.dependencies = dependencies
     app.state.authenticator = Authenticator(dependencies)
     app.state.export_slots = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
     app.state.readiness = ReadinessCheck(dependencies)
     app.state.openapi_json = orjson.dumps(describe(app))
     install_error_handlers(app)

@@ -9,10 +9,11 @@ from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.openapi.models import SecuritySchemeType
 from fastapi.security.base import SecurityBase
 
-from diamond_opus.api.attempts import FailedAttempts
 from diamond_opus.api.client_address import ClientAddresses
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import ApiError, ErrorCode, forbidden
+from diamond_opus.api.rate_limits import RateLimiter
+from diamond_opus.api.sliding_window import SlidingWindow
 from diamond_opus.keys.api_keys import is_generated_key
 from diamond_opus.keys.lookup import KeyLookup
 from diamond_opus.keys.permissions import Permission, with_implied
@@ -22,6 +23,10 @@ API_KEY_HEADER = "X-API-Key"
 CLIENT_ID_HEADER = "X-Client-Id"
 TIMESTAMP_HEADER = "X-Timestamp"
 SIGNATURE_HEADER = "X-Signature"
+
+#: Failed authentications that an address may have in a minute, and how many addresses are remembered.
+MOST_FAILURES = 20
+MOST_ADDRESSES = 10_000
 
 _SIGNATURE_HEADERS = (CLIENT_ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
 _SCHEME_PREFIX = "needs:"
@@ -50,7 +55,7 @@ class Authenticator:
     def __init__(self, dependencies: ApiDependencies) -> None:
         self._clock = dependencies.clock
         self._hmac_clients = dependencies.hmac_clients
-        self._attempts = FailedAttempts(dependencies.clock)
+        self._failures = SlidingWindow(dependencies.clock, limit=MOST_FAILURES, most_names=MOST_ADDRESSES)
         self._addresses = ClientAddresses(dependencies.trusted_proxies)
         self._keys = KeyLookup(
             dependencies.pool,
@@ -76,7 +81,7 @@ class Authenticator:
         except ApiError as error:
             if error.status_code == 401:
                 self._refuse_if_blocked(address)
-                self._attempts.note_failure(address)
+                self._failures.note(address)
             raise
 
     async def _by_key(self, text: str) -> Caller:
@@ -101,8 +106,8 @@ class Authenticator:
         return Caller(f"hmac:{client.name}", client.name, with_implied(client.permissions))
 
     def _refuse_if_blocked(self, address: str) -> None:
-        seconds = self._attempts.seconds_blocked(address)
-        if seconds:
+        if self._failures.remaining(address) <= 0:
+            seconds = self._failures.seconds_until_more(address)
             raise ApiError(
                 429,
                 ErrorCode.RATE_LIMITED,
@@ -115,7 +120,8 @@ class Authenticator:
 class Needs(SecurityBase):
     """A route's dependency: yields the caller, who has the permission. Raises ApiError 401, 403 or 429.
 
-    FastAPI notes its ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
+    The permission also decides which of the caller's rate limits the request counts to. FastAPI notes the
+    ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -125,8 +131,11 @@ class Needs(SecurityBase):
 
     async def __call__(self, request: Request) -> Caller:
         authenticator = cast("Authenticator", request.app.state.authenticator)
+        limiter = cast("RateLimiter", request.app.state.rate_limiter)
+        state = request.scope["state"]
         caller = await authenticator.identify(request)
-        request.scope["state"]["caller_name"] = caller.name
+        state["caller_name"] = caller.name
+        state["answer_headers"] = limiter.count(caller.id, self.permission)
         if self.permission not in caller.permissions:
             raise forbidden(self.permission, f"{caller.name} lacks the permission {self.permission.value!r}")
         return caller
