@@ -131,7 +131,7 @@ class ErrorDetails(Answer):
     code: ErrorCode
     message: str = Field(description="For people; may change.")
     details: Any = Field(None, description="What exactly; its shape depends on the code.")
-    hint: str | None = Field(None, description="What to do.")
+    hint: str = Field(description="What to do, and where the code is explained.")
     trace_id: str = Field(description="Name it when you ask about this error.")
 
 
