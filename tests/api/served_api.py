@@ -34,8 +34,8 @@ class Served:
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _stop: asyncio.Event = field(init=False)
 
-    def key(self, *permissions: str) -> str:
-        return self._call(self._make_key(permissions))
+    def key(self, *permissions: str, name: str = "shop") -> str:
+        return self._call(self._make_key(permissions, name))
 
     def fetch(self, query: str) -> Any:
         """The first value of a query's first row."""
@@ -47,10 +47,10 @@ class Served:
     def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
 
-    async def _make_key(self, permissions: tuple[str, ...]) -> str:
+    async def _make_key(self, permissions: tuple[str, ...], name: str) -> str:
         async with self._pool.connection() as conn:
             text, _ = await create_key(
-                conn, name="shop", permissions=permissions, actor="test", now=SystemClock().now()
+                conn, name=name, permissions=permissions, actor="test", now=SystemClock().now()
             )
         return text
 
