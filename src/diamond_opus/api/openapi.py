@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from diamond_opus.api import auth
-from diamond_opus.api.routes import make_bare_app
+from diamond_opus.api.examples import add_examples, load_examples
+from diamond_opus.api.routes import COMMON_ERRORS, make_bare_app
 
 _VERSION = "3.0.3"
 _DISTRIBUTION = "diamond-opus"
@@ -63,15 +64,29 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = _SCHEMES
     for name in _UNUSED_SCHEMAS:
         components["schemas"].pop(name, None)
-    for operation in _operations(document):
+    examples = load_examples()
+    for path, operation in _operations(document):
         operation["responses"].pop("422", None)  # our answer to that is 400
+        _drop_impossible_errors(path, operation)
         _say_what_it_needs(operation)
+        add_examples(operation, examples)
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in document["paths"].values():
-        yield from path.values()
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def _drop_impossible_errors(path: str, operation: dict[str, Any]) -> None:
+    """Of the errors that every route is given: without an id or a body nothing is missing, and nothing too large."""
+    has_body, responses = "requestBody" in operation, operation["responses"]
+    if not has_body:
+        responses.pop("413", None)
+    is_default = responses.get("404", {}).get("description") == COMMON_ERRORS[404]["description"]
+    if is_default and not has_body and "{" not in path:
+        del responses["404"]
 
 
 def _say_what_it_needs(operation: dict[str, Any]) -> None:
