@@ -101,6 +101,22 @@ async def test_of_fifty_at_once_in_two_processes_one_passes(pool: Pool, clock: M
     assert sorted(statuses) == [200] + [401] * 49
 
 
+async def test_a_route_that_needs_two_permissions_uses_a_signature_and_counts_once(api: Api) -> None:
+    async def both(
+        _trader: Annotated[Caller, Depends(Needs(Permission.TRADE))],
+        _reader: Annotated[Caller, Depends(Needs(Permission.READ))],
+    ) -> dict[str, str]:
+        return {"done": "yes"}
+
+    api.app.router.add_api_route("/test/both", both, methods=["POST"])
+    answer = await api.client.post(
+        "/test/both", content=BODY, headers=api.signed("POST", "/test/both", body=BODY)
+    )
+
+    assert answer.status_code == 200
+    assert int(answer.headers["ratelimit-remaining"]) == int(answer.headers["ratelimit-limit"]) - 1
+
+
 async def test_two_clients_with_one_secret_do_not_use_up_each_others_signatures(api: Api) -> None:
     assert await send(api, CHANGE, api.signed("POST", CHANGE, body=BODY)) == 200
     assert await send(api, CHANGE, api.signed("POST", CHANGE, body=BODY, client="other")) == 200

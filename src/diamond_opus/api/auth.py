@@ -161,12 +161,17 @@ class Needs(SecurityBase):
         authenticator = cast("Authenticator", request.app.state.authenticator)
         limiter = cast("RateLimiter", request.app.state.rate_limiter)
         state = request.scope["state"]
-        caller = await authenticator.identify(request)
-        state["caller_name"] = caller.name
-        state["answer_headers"] = limiter.count(caller.id, self.permission)
+        # A route may need two permissions: the request is one all the same, counted once and its signature spent once.
+        is_first = "caller" not in state
+        if is_first:
+            state["caller"] = await authenticator.identify(request)
+            state["caller_name"] = state["caller"].name
+            state["answer_headers"] = limiter.count(state["caller"].id, self.permission)
+        caller: Caller = state["caller"]
         if self.permission not in caller.permissions:
             raise forbidden(self.permission, f"{caller.name} lacks the permission {self.permission.value!r}")
-        await authenticator.spend_signature(request, replayable=self.replayable)
+        if is_first:
+            await authenticator.spend_signature(request, replayable=self.replayable)
         return caller
 
 
