@@ -67,7 +67,9 @@ def _sample(schema: Mapping[str, Any]) -> Any:
             return [_sample(schema["items"])]
         case "boolean":
             return True
-        case "integer" | "number":
+        case "integer":
+            return int(max(schema.get("minimum", 1), 1))
+        case "number":
             return max(schema.get("minimum", 1), 1)
     formats = {"uuid": _NOBODYS_ID, "date-time": "2026-06-01T00:00:00Z"}
     return formats.get(schema.get("format", ""), "sample")
