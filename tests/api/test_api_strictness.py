@@ -68,6 +68,24 @@ async def test_a_body_that_is_none_is_refused(api: Api, operation: Operation, co
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
 
 
+@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
+async def test_a_strangers_body_is_not_looked_at(api: Api, operation: Operation) -> None:
+    path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)
+    answer = await api.client.request(
+        operation.method, path, content=b"{", headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 401, "the router needs route_class=GuardedRoute"
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
+async def test_a_callers_malformed_body_counts_to_the_callers_limit(api: Api, operation: Operation) -> None:
+    answer = await send(api, operation, content=b"{")
+
+    assert answer.status_code == 400
+    assert int(answer.headers["ratelimit-remaining"]) == int(answer.headers["ratelimit-limit"]) - 1
+
+
 @pytest.mark.parametrize("operation", AUTHENTICATED, ids=name_of)
 async def test_without_credentials_nobody_gets_in(api: Api, operation: Operation) -> None:
     path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)

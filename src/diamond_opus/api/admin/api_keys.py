@@ -11,6 +11,7 @@ from diamond_opus.api.answers import answer_json, paginated
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.query_string import describe_parameters, read_id, read_query
 from diamond_opus.api.schemas import ListOf, One
@@ -25,7 +26,7 @@ from diamond_opus.catalog.parameters import (
 from diamond_opus.keys import api_keys as keys
 from diamond_opus.keys.permissions import InvalidKey, Permission
 
-router = APIRouter(prefix="/api-keys", tags=["api keys"])
+router = APIRouter(prefix="/api-keys", tags=["api keys"], route_class=GuardedRoute)
 Administrator = Annotated[Caller, Depends(Needs(Permission.ADMIN))]
 
 _PARAMETERS = listing(

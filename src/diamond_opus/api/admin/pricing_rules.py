@@ -12,7 +12,7 @@ from diamond_opus.api.answers import answer_json, paginated
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
-from diamond_opus.api.exact_json import ExactJsonRoute
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.query_string import describe_parameters, read_id, read_query
 from diamond_opus.api.schemas import Body, ListOf, One
@@ -23,7 +23,7 @@ from diamond_opus.pricing import change_rules
 from diamond_opus.pricing.rules import InvalidRule
 from diamond_opus.pricing.store import StoredRule, get_rule, page_of_rules
 
-router = APIRouter(prefix="/pricing-rules", tags=["pricing rules"], route_class=ExactJsonRoute)
+router = APIRouter(prefix="/pricing-rules", tags=["pricing rules"], route_class=GuardedRoute)
 Merchandiser = Annotated[Caller, Depends(Needs(Permission.COST))]
 Administrator = Annotated[Caller, Depends(Needs(Permission.ADMIN))]
 RuleId = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})]
