@@ -83,7 +83,8 @@ def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(documen
             assert node.get("exclusiveMinimum", True) is node.get("exclusiveMaximum", True) is True
             if "$ref" in node:
                 assert set(node) == {"$ref"}
-                assert node["$ref"].removeprefix("#/components/schemas/") in schemas
+                _, _, kind, name = node["$ref"].split("/")
+                assert name in document["components"][kind]
             for item in node.values():
                 visit(item)
 
@@ -91,6 +92,16 @@ def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(documen
     assert schemas["Diamond"]["properties"]["color"]["nullable"] is True
     used = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
     assert set(schemas) == used
+
+
+def test_every_answer_tells_its_headers(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/api/v2/diamonds"]["get"]["responses"]
+
+    assert {"X-Trace-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} <= set(
+        answers["200"]["headers"]
+    )
+    assert "Retry-After" in answers["429"]["headers"]
+    assert set(answers["401"]["headers"]) == {"X-Trace-Id"}
 
 
 def test_schemas_have_names_that_a_generated_client_can_use(document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from diamond_opus.api import auth
 from diamond_opus.api.examples import add_examples, load_examples
+from diamond_opus.api.openapi_headers import HEADERS, add_headers
 from diamond_opus.api.routes import COMMON_ERRORS, make_bare_app
 
 _VERSION = "3.0.3"
@@ -62,6 +63,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document["openapi"] = _VERSION
     components = document["components"]
     components["securitySchemes"] = _SCHEMES
+    components["headers"] = HEADERS
     for name in _UNUSED_SCHEMAS:
         components["schemas"].pop(name, None)
     examples = load_examples()
@@ -69,6 +71,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         operation["responses"].pop("422", None)  # our answer to that is 400
         _drop_impossible_errors(path, operation)
         _say_what_it_needs(operation)
+        add_headers(operation)
         add_examples(operation, examples)
     return document
 
