@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from route_walk import Operation
-
-from diamond_opus.api.openapi import openapi_document
+from route_walk import Operation, document
 
 #: Beyond these, more values of a closed list would show nothing new.
 _MOST_VALUES = 60
@@ -54,7 +52,7 @@ def _sample(schema: Mapping[str, Any]) -> Any:
     """A value that the schema allows, as far as such a simple look at it tells."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _sample(openapi_document()["components"]["schemas"][name])
+        return _sample(document()["components"]["schemas"][name])
     for several in ("anyOf", "oneOf", "allOf"):
         if several in schema:
             return _sample(schema[several][0])

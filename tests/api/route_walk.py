@@ -1,6 +1,7 @@
 """Every operation that the OpenAPI document has, with paths that lead to what is really there."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from diamond_opus.api.openapi import openapi_document
@@ -41,8 +42,14 @@ class Operation(NamedTuple):
         )
 
 
+@cache
+def document() -> Mapping[str, Any]:
+    """Made once, because that takes half a second."""
+    return openapi_document()
+
+
 def operations() -> Iterator[Operation]:
-    for path, methods in openapi_document()["paths"].items():
+    for path, methods in document()["paths"].items():
         for method, described in methods.items():
             yield Operation(method.upper(), path, described)
 

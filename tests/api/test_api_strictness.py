@@ -1,7 +1,8 @@
-"""No route ignores what it does not know: a parameter, a field of the body, a path with more or less in it."""
+"""No route lets in whom it does not know, nor ignores what it does not know: a parameter, a field, a non-body."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,13 +13,8 @@ from route_walk import Operation, operations
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import ManualClock
 
-AUTHENTICATED = [one for one in operations() if one.permission is not None]
-WITH_BODY = [one for one in AUTHENTICATED if "requestBody" in one.described]
 NOBODYS_ID = "00000000-0000-4000-8000-00000000dead"
-
-
-def name_of(operation: Operation) -> str:
-    return f"{operation.method} {operation.path}"
+NO_BODIES = (b"{", b"\xff", b'{"a": "\\u0000"}', b'{"\\ud800": 1}', b"[" * 90_000, b"3")
 
 
 @pytest.fixture
@@ -27,68 +23,77 @@ async def api(pool: Pool, clock: ManualClock) -> AsyncIterator[Api]:
         yield opened
 
 
-async def send(api: Api, operation: Operation, *, query: str = "", **body: object) -> httpx2.Response:
+@pytest.fixture
+async def admin(api: Api) -> dict[str, str]:
+    return {**await api.key("admin"), "Content-Type": "application/json"}
+
+
+def authenticated() -> Iterator[Operation]:
+    return (one for one in operations() if one.permission is not None)
+
+
+def with_body() -> Iterator[Operation]:
+    return (one for one in authenticated() if "requestBody" in one.described)
+
+
+async def send(
+    api: Api, operation: Operation, headers: dict[str, str], *, query: str = "", **body: Any
+) -> httpx2.Response:
     path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)
-    return await api.client.request(
-        operation.method,
-        f"{path}{query}",
-        headers={**await api.key("admin"), "Content-Type": "application/json"},
-        timeout=10,
-        **body,  # type: ignore[arg-type]
-    )
+    return await api.client.request(operation.method, f"{path}{query}", headers=headers, timeout=10, **body)
 
 
-@pytest.mark.parametrize("operation", AUTHENTICATED, ids=name_of)
-async def test_an_unknown_parameter_is_refused_by_name(api: Api, operation: Operation) -> None:
-    body = next(iter(requests_for(operation))).body
-
-    answer = await send(api, operation, query="?nonsense=1", **({} if body is None else {"json": body}))
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
-    assert "nonsense" in [problem["parameter"] for problem in answer.json()["error"]["details"]]
+def said(answer: httpx2.Response, operation: Operation) -> str:
+    return f"{operation.method} {operation.path}: {answer.status_code} {answer.text[:300]}"
 
 
-@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
-async def test_an_unknown_field_is_refused_by_name(api: Api, operation: Operation) -> None:
-    body = next(iter(requests_for(operation))).body
-
-    answer = await send(api, operation, json={**body, "nonsense": 1})
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
-    assert "nonsense" in [problem["parameter"] for problem in answer.json()["error"]["details"]]
+def refuses_nonsense(answer: httpx2.Response) -> bool:
+    problems = answer.json()["error"].get("details", ()) if answer.status_code == 400 else ()
+    return "nonsense" in [problem["parameter"] for problem in problems]
 
 
-@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
-@pytest.mark.parametrize(
-    "content", [b"{", b"\xff", b'{"a": "\\u0000"}', b'{"\\ud800": 1}', b"[" * 90_000, b"null"]
-)
-async def test_a_body_that_is_none_is_refused(api: Api, operation: Operation, content: bytes) -> None:
-    answer = await send(api, operation, content=content)
+async def test_an_unknown_parameter_is_refused_by_name(api: Api, admin: dict[str, str]) -> None:
+    ignoring = []
+    for operation in authenticated():
+        body = next(requests_for(operation)).body
+        answer = await send(
+            api, operation, admin, query="?nonsense=1", **({} if body is None else {"json": body})
+        )
+        if not refuses_nonsense(answer):
+            ignoring.append(said(answer, operation))
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
-
-
-@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
-async def test_a_strangers_body_is_not_looked_at(api: Api, operation: Operation) -> None:
-    path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)
-    answer = await api.client.request(
-        operation.method, path, content=b"{", headers={"Content-Type": "application/json"}
-    )
-
-    assert answer.status_code == 401, "the router needs route_class=GuardedRoute"
+    assert ignoring == []
 
 
-@pytest.mark.parametrize("operation", WITH_BODY, ids=name_of)
-async def test_a_callers_malformed_body_counts_to_the_callers_limit(api: Api, operation: Operation) -> None:
-    answer = await send(api, operation, content=b"{")
+async def test_an_unknown_field_is_refused_by_name(api: Api, admin: dict[str, str]) -> None:
+    ignoring = []
+    for operation in with_body():
+        body = next(requests_for(operation)).body
+        answer = await send(api, operation, admin, json={**body, "nonsense": 1})
+        if not refuses_nonsense(answer):
+            ignoring.append(said(answer, operation))
 
-    assert answer.status_code == 400
-    assert int(answer.headers["ratelimit-remaining"]) == int(answer.headers["ratelimit-limit"]) - 1
+    assert ignoring == []
 
 
-@pytest.mark.parametrize("operation", AUTHENTICATED, ids=name_of)
-async def test_without_credentials_nobody_gets_in(api: Api, operation: Operation) -> None:
-    path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)
-    answer = await api.client.request(operation.method, path, timeout=10)
+async def test_a_body_that_is_none_is_refused_and_counts_to_the_callers_limit(
+    api: Api, admin: dict[str, str]
+) -> None:
+    taking = []
+    for operation in with_body():
+        for content in NO_BODIES:
+            answer = await send(api, operation, admin, content=content)
+            if answer.status_code != 400 or "ratelimit-remaining" not in answer.headers:
+                taking.append(f"{content[:20]!r} {said(answer, operation)}")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+    assert taking == [], "a router with bodies has route_class=GuardedRoute"
+
+
+async def test_without_credentials_nobody_gets_in_and_no_body_is_looked_at(api: Api) -> None:
+    open_ones = []
+    for operation in authenticated():
+        answer = await send(api, operation, {"Content-Type": "application/json"}, content=b"{")
+        if (answer.status_code, answer.json()["error"]["code"]) != (401, "UNAUTHORIZED"):
+            open_ones.append(said(answer, operation))
+
+    assert open_ones == [], "a router with bodies has route_class=GuardedRoute"

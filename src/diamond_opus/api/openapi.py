@@ -3,10 +3,13 @@
 Swagger UI as it is packaged reads OpenAPI 3.0 and no later one, so that what only 3.1 can say is rewritten.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import version as installed_version
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 
 from diamond_opus.api import auth
@@ -55,6 +58,12 @@ _EITHER: list[dict[str, list[str]]] = [
 def openapi_document(version: str | None = None) -> dict[str, Any]:
     """The document of this package's API, without a database or a server."""
     return describe(make_bare_app(version or installed_version(_DISTRIBUTION)))
+
+
+@lru_cache(maxsize=4)
+def openapi_json(version: str) -> bytes:
+    """The document of this version as it is served: made once, because that takes half a second."""
+    return orjson.dumps(openapi_document(version))
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -109,9 +118,15 @@ def _say_what_it_needs(operation: dict[str, Any]) -> None:
 
 
 def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
-    """The same document with its schemas called by their titles: DiamondList, not ListOf_Diamond_."""
+    """The same document with its schemas called by their titles: DiamondList, not ListOf_Diamond_.
+
+    Raises ValueError for two with one title: give one of the models another name.
+    """
     schemas = document["components"]["schemas"]
     names = {name: schema.get("title", name) for name, schema in schemas.items()}
+    [(title, uses)] = Counter(names.values()).most_common(1)
+    if uses > 1:
+        raise ValueError(f"{uses} schemas are called {title}")
 
     def renamed(node: Any) -> Any:
         if isinstance(node, list):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -115,7 +115,7 @@ class ListOf(Answer, Generic[Item]):
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """What generated clients call it: DiamondList for ListOf[Diamond]."""
-        return f"{params[0].__name__}List"
+        return f"{_plain_name(params[0])}List"
 
 
 class One(Answer, Generic[Item]):
@@ -124,7 +124,7 @@ class One(Answer, Generic[Item]):
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """What generated clients call it: DiamondAnswer for One[Diamond]."""
-        return f"{params[0].__name__}Answer"
+        return f"{_plain_name(params[0])}Answer"
 
 
 class ErrorDetails(Answer):
@@ -153,6 +153,14 @@ class Readiness(Answer):
     status: Literal["ready", "not_ready"]
     timestamp: datetime
     components: dict[str, Component]
+
+
+def _plain_name(item: Any) -> str:
+    """The name of a type in the name of another: list[Diamond] is DiamondArray."""
+    if get_origin(item) is list:
+        return f"{_plain_name(get_args(item)[0])}Array"
+    name: str = item.__name__
+    return name[0].upper() + name[1:]
 
 
 def _texts(content: Any) -> Iterator[str]:
