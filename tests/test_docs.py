@@ -115,6 +115,13 @@ def test_the_list_of_errors_has_every_code_of_the_api() -> None:
     assert sorted(listed) == sorted(ErrorCode)
 
 
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_code_has_a_section_where_the_hints_lead(code: ErrorCode) -> None:
+    errors = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    explained = section(errors, "Errors of the API").split(f"\n### {code}\n", 1)[1].split("\n### ", 1)[0]
+    assert len(explained.split()) > 10
+
+
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, lt=65536)] = 3000
     api_statement_timeout_ms: Positive = 5_000
+    rate_limit_read_per_minute: Positive = 600
+    rate_limit_trade_per_minute: Positive = 60
+    rate_limit_admin_per_minute: Positive = 120
     hmac_secrets: SecretStr | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()

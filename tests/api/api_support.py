@@ -17,6 +17,7 @@ from psycopg import sql
 from diamond_opus.alerts.log import LogAlerts
 from diamond_opus.api.app import create_app
 from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import Clock, ManualClock
 from diamond_opus.keys.api_keys import create_key
@@ -29,6 +30,8 @@ from diamond_opus.wiring import Pipeline, mappers
 
 SEARCH = "/api/v2/diamonds"
 SECRET = "a secret for tests"
+
+UNLIMITED = RateLimits(read_per_minute=10**6, trade_per_minute=10**6, admin_per_minute=10**6)
 
 #: What is told of the vendor and of cost: none of it may reach who lacks the permission.
 CONFIDENTIAL = (
@@ -113,6 +116,8 @@ async def open_api(
 ) -> AsyncIterator[Api]:
     """An API as the product makes it; ``address`` is where its client seems to come from."""
     overrides.setdefault("pipeline", make_pipeline(pool, clock))
+    # The clock stands still, so that no request would ever be forgotten; tests of the limits set their own.
+    overrides.setdefault("rate_limits", UNLIMITED)
     app = create_app(ApiDependencies(pool=pool, clock=clock, version="9.9.9", **overrides))
     transport = httpx2.ASGITransport(app, client=(address, 50_000))
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:

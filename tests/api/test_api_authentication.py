@@ -8,8 +8,7 @@ import pytest
 from api_support import SEARCH, SECRET, Api, open_api
 from fastapi import Depends
 
-from diamond_opus.api.attempts import MOST_FAILURES
-from diamond_opus.api.auth import Caller, Needs
+from diamond_opus.api.auth import MOST_FAILURES, Caller, Needs
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.domain.errors import ConfigurationError

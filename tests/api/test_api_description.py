@@ -10,6 +10,7 @@ from diamond_opus.api.openapi import openapi_document
 from diamond_opus.catalog.search import PARAMETERS
 from diamond_opus.db.pool import open_pool
 from diamond_opus.domain.clock import ManualClock
+from diamond_opus.keys.permissions import Permission
 
 
 @pytest.fixture
@@ -18,7 +19,12 @@ def document() -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {path: operation for path, methods in document["paths"].items() for operation in methods.values()}
+    """By method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
 
 
 def test_the_description_needs_no_database(document: dict[str, Any]) -> None:
@@ -29,22 +35,25 @@ def test_the_description_needs_no_database(document: dict[str, Any]) -> None:
 def test_every_route_of_the_api_says_how_to_authenticate_and_which_permission_it_needs(
     document: dict[str, Any],
 ) -> None:
-    versioned = {path: one for path, one in operations(document).items() if path.startswith("/api/v2/")}
+    versioned = {name: one for name, one in operations(document).items() if " /api/v2/" in name}
 
-    assert {"/api/v2/diamonds", "/api/v2/diamonds/{id}"} <= set(versioned)
-    for operation in versioned.values():
+    assert {"GET /api/v2/diamonds", "POST /api/v2/api-keys"} < set(versioned)
+    for name, operation in versioned.items():
         assert operation["security"] == [
             {"ApiKey": []},
             {"HmacClient": [], "HmacTimestamp": [], "HmacSignature": []},
-        ]
-        [permission] = operation["x-permissions"]
-        assert f"Needs the permission `{permission}`." in operation["description"]
+        ], name
+        needs = operation["x-permissions"]
+        assert needs
+        assert set(needs) <= set(Permission), name
+        assert f"Needs the permission `{needs[0]}`" in operation["description"]
+        assert operation["summary"], name
         assert {"400", "401", "403", "429", "500", "503"} <= set(operation["responses"])
         assert "422" not in operation["responses"]
 
 
 def test_every_parameter_of_a_search_is_described(document: dict[str, Any]) -> None:
-    described = {one["name"]: one for one in operations(document)["/api/v2/diamonds"]["parameters"]}
+    described = {one["name"]: one for one in operations(document)["GET /api/v2/diamonds"]["parameters"]}
 
     assert set(described) == set(PARAMETERS)
     assert described["color"]["schema"]["items"]["enum"][0] == "D"
@@ -55,9 +64,9 @@ def test_every_parameter_of_a_search_is_described(document: dict[str, Any]) -> N
 def test_operation_ids_are_unique_and_readable(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for operation in operations(document).values()]
 
-    assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in ids)
-    assert {"get_health", "get_readiness", "list_diamonds", "read_diamond"} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert {"get_health", "list_diamonds", "create_api_key"} < set(ids)
+    assert [name for name in ids if not re.fullmatch("[a-z]+(_[a-z]+)*", name)] == []
 
 
 def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -71,9 +80,11 @@ def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(documen
             assert node.get("type") != "null"
             assert not isinstance(node.get("type"), list)
             assert "const" not in node
+            assert node.get("exclusiveMinimum", True) is node.get("exclusiveMaximum", True) is True
             if "$ref" in node:
                 assert set(node) == {"$ref"}
-                assert node["$ref"].removeprefix("#/components/schemas/") in schemas
+                _, _, kind, name = node["$ref"].split("/")
+                assert name in document["components"][kind]
             for item in node.values():
                 visit(item)
 
@@ -81,6 +92,23 @@ def test_the_document_is_openapi_3_0_and_every_reference_leads_somewhere(documen
     assert schemas["Diamond"]["properties"]["color"]["nullable"] is True
     used = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
     assert set(schemas) == used
+
+
+def test_every_answer_tells_its_headers(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/api/v2/diamonds"]["get"]["responses"]
+
+    assert {"X-Trace-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} <= set(
+        answers["200"]["headers"]
+    )
+    assert "Retry-After" in answers["429"]["headers"]
+    assert set(answers["401"]["headers"]) == {"X-Trace-Id"}
+
+
+def test_schemas_have_names_that_a_generated_client_can_use(document: dict[str, Any]) -> None:
+    names = set(document["components"]["schemas"])
+
+    assert [name for name in names if not re.fullmatch("([A-Z][a-z]+)+", name)] == []
+    assert {"Diamond", "DiamondList", "DiamondAnswer"} < names
 
 
 async def test_the_page_and_all_it_loads_come_from_here(clock: ManualClock) -> None:

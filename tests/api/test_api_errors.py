@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 from structlog.testing import capture_logs
 
+from diamond_opus.api.middleware import MOST_BODY_BYTES
+from diamond_opus.api.schemas import Error
 from diamond_opus.db.pool import Pool, open_pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.domain.errors import Retryable
@@ -75,6 +78,31 @@ async def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
     assert answer.json()["error"]["details"] == {"allowed": ["GET"]}
 
 
+async def test_every_error_says_where_it_is_explained(api: Api) -> None:
+    key = await api.key()
+    refused = [
+        await api.client.get("/nothing"),
+        await api.client.delete(SEARCH),
+        await api.client.get(SEARCH),
+        await api.client.get(SEARCH, params={"shpe": "ROUND"}, headers=key),
+        await api.client.get(SEARCH, params={"cost_min": "1"}, headers=key),
+        await api.client.get(f"{SEARCH}/{uuid4()}", headers=key),
+        await api.client.post("/nothing", content=b"x" * (MOST_BODY_BYTES + 1)),
+        await api.client.get(fail_with(api, Retryable("busy"))),
+    ]
+
+    codes = []
+    for answer in refused:
+        Error.model_validate(answer.json())
+        error = answer.json()["error"]
+        assert error["hint"].endswith(f"See docs/errors.md#{error['code'].lower()}.")
+        codes.append(error["code"])
+    assert codes == [
+        "NOT_FOUND", "METHOD_NOT_ALLOWED", "UNAUTHORIZED", "VALIDATION_ERROR", "FORBIDDEN", "DIAMOND_NOT_FOUND",
+        "PAYLOAD_TOO_LARGE", "SERVICE_UNAVAILABLE",
+    ]  # fmt: skip
+
+
 async def test_an_unexpected_error_tells_its_trace_id_and_nothing_else(api: Api) -> None:
     path = fail_with(api, RuntimeError("the driver said hunter2"))
 
@@ -88,6 +116,7 @@ async def test_an_unexpected_error_tells_its_trace_id_and_nothing_else(api: Api)
         "error": {
             "code": "INTERNAL_ERROR",
             "message": "an unexpected error happened; it was recorded",
+            "hint": "See docs/errors.md#internal_error.",
             "traceId": "my-trace-1",
         }
     }

@@ -32,8 +32,17 @@ def answer_error(
     hint: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The one envelope of every error: ``{"error": {code, message, details?, hint?, traceId}}``."""
-    error = {"code": code, "message": message, "details": details, "hint": hint}
+    """The one envelope of every error: ``{"error": {code, message, details?, hint, traceId}}``.
+
+    The hint ends with where the code is explained.
+    """
+    where = f"See docs/errors.md#{code.lower()}."
+    error = {
+        "code": code,
+        "message": message,
+        "details": details,
+        "hint": f"{hint} {where}" if hint else where,
+    }
     trace = current_trace()
     content = {name: value for name, value in error.items() if value is not None}
     content["traceId"] = trace.trace_id if trace else None

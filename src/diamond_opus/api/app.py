@@ -2,7 +2,6 @@
 
 import asyncio
 
-import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -11,11 +10,14 @@ from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import install_error_handlers
 from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
-from diamond_opus.api.openapi import describe
+from diamond_opus.api.openapi import openapi_json
 from diamond_opus.api.public.export import MOST_AT_ONCE
+from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
 from diamond_opus.api.routes import make_bare_app
 
-_READABLE_HEADERS = ("X-Trace-Id", "X-As-Of", "ETag", "Retry-After")
+_READABLE_HEADERS = (
+    "X-Trace-Id", "X-As-Of", "ETag", "Retry-After", LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER,
+)  # fmt: skip
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -28,8 +30,9 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.dependencies = dependencies
     app.state.authenticator = Authenticator(dependencies)
     app.state.export_slots = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
     app.state.readiness = ReadinessCheck(dependencies)
-    app.state.openapi_json = orjson.dumps(describe(app))
+    app.state.openapi_json = openapi_json(dependencies.version)
     install_error_handlers(app)
     # The last one added is the outermost; even a 500 must be readable for a page of another origin.
     app.add_middleware(Guard)

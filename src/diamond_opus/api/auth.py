@@ -9,21 +9,28 @@ from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.openapi.models import SecuritySchemeType
 from fastapi.security.base import SecurityBase
 
-from diamond_opus.api.attempts import FailedAttempts
 from diamond_opus.api.client_address import ClientAddresses
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import ApiError, ErrorCode, forbidden
+from diamond_opus.api.rate_limits import RateLimiter
+from diamond_opus.api.sliding_window import SlidingWindow
 from diamond_opus.keys.api_keys import is_generated_key
 from diamond_opus.keys.lookup import KeyLookup
 from diamond_opus.keys.permissions import Permission, with_implied
 from diamond_opus.keys.signatures import SignatureRefused, SignedRequest, verify_signature
+from diamond_opus.keys.spent_signatures import Use, spend_signature
 
 API_KEY_HEADER = "X-API-Key"
 CLIENT_ID_HEADER = "X-Client-Id"
 TIMESTAMP_HEADER = "X-Timestamp"
 SIGNATURE_HEADER = "X-Signature"
 
+#: Failed authentications that an address may have in a minute, and how many addresses are remembered.
+MOST_FAILURES = 20
+MOST_ADDRESSES = 10_000
+
 _SIGNATURE_HEADERS = (CLIENT_ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
+_IDEMPOTENCY_HEADERS = ("Idempotency-Key", "X-Idempotency-Key")
 _SCHEME_PREFIX = "needs:"
 _UNCHANGING = frozenset({"GET", "HEAD"})
 
@@ -48,9 +55,10 @@ class Authenticator:
     """Knows a caller by key or signature, and slows down who guesses."""
 
     def __init__(self, dependencies: ApiDependencies) -> None:
+        self._dependencies = dependencies
         self._clock = dependencies.clock
         self._hmac_clients = dependencies.hmac_clients
-        self._attempts = FailedAttempts(dependencies.clock)
+        self._failures = SlidingWindow(dependencies.clock, limit=MOST_FAILURES, most_names=MOST_ADDRESSES)
         self._addresses = ClientAddresses(dependencies.trusted_proxies)
         self._keys = KeyLookup(
             dependencies.pool,
@@ -76,7 +84,7 @@ class Authenticator:
         except ApiError as error:
             if error.status_code == 401:
                 self._refuse_if_blocked(address)
-                self._attempts.note_failure(address)
+                self._failures.note(address)
             raise
 
     async def _by_key(self, text: str) -> Caller:
@@ -98,11 +106,34 @@ class Authenticator:
             client = verify_signature(self._hmac_clients, signed, self._clock.now())
         except SignatureRefused as error:
             raise _unauthorized(str(error), error.hint) from error
+        request.scope["state"]["signed_request"] = signed
         return Caller(f"hmac:{client.name}", client.name, with_implied(client.permissions))
 
+    async def spend_signature(self, request: Request, *, replayable: bool) -> None:
+        """Let the signature of a changing request pass once. Raises ApiError 401 when it was used before.
+
+        Where ``replayable``, the very same request passes again, with the same idempotency key.
+        """
+        signed: SignedRequest | None = request.scope["state"].get("signed_request")
+        if signed is None or signed.method in _UNCHANGING:
+            return
+        async with self._dependencies.pool.connection(
+            timeout=self._dependencies.connection_timeout_seconds
+        ) as conn:
+            use = await spend_signature(
+                conn, signed, idempotency_key=_idempotency_key(request), now=self._clock.now()
+            )
+        if use is Use.FIRST or (use is Use.REPEATED and replayable):
+            return
+        raise _unauthorized(
+            "the signature was used before",
+            "Each signature of a changing request is accepted once: sign anew with the present time. "
+            "Only a purchase may be repeated as it was, with the Idempotency-Key that it had.",
+        )
+
     def _refuse_if_blocked(self, address: str) -> None:
-        seconds = self._attempts.seconds_blocked(address)
-        if seconds:
+        if self._failures.remaining(address) <= 0:
+            seconds = self._failures.seconds_until_more(address)
             raise ApiError(
                 429,
                 ErrorCode.RATE_LIMITED,
@@ -115,20 +146,32 @@ class Authenticator:
 class Needs(SecurityBase):
     """A route's dependency: yields the caller, who has the permission. Raises ApiError 401, 403 or 429.
 
-    FastAPI notes its ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
+    The permission also decides which of the caller's rate limits the request counts to. ``replayable`` is for
+    routes that demand an idempotency key and answer a known one from what is stored: there a signed request may be
+    sent again. FastAPI notes the ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
     """
 
-    def __init__(self, permission: Permission) -> None:
+    def __init__(self, permission: Permission, *, replayable: bool = False) -> None:
         self.permission = permission
+        self.replayable = replayable
         self.scheme_name = _SCHEME_PREFIX + permission
         self.model = SecurityBaseModel(type=SecuritySchemeType.apiKey)
 
     async def __call__(self, request: Request) -> Caller:
         authenticator = cast("Authenticator", request.app.state.authenticator)
-        caller = await authenticator.identify(request)
-        request.scope["state"]["caller_name"] = caller.name
+        limiter = cast("RateLimiter", request.app.state.rate_limiter)
+        state = request.scope["state"]
+        # A route may need two permissions: the request is one all the same, counted once and its signature spent once.
+        is_first = "caller" not in state
+        if is_first:
+            state["caller"] = await authenticator.identify(request)
+            state["caller_name"] = state["caller"].name
+            state["answer_headers"] = limiter.count(state["caller"].id, self.permission)
+        caller: Caller = state["caller"]
         if self.permission not in caller.permissions:
             raise forbidden(self.permission, f"{caller.name} lacks the permission {self.permission.value!r}")
+        if is_first:
+            await authenticator.spend_signature(request, replayable=self.replayable)
         return caller
 
 
@@ -147,6 +190,12 @@ def _signed_targets(request: Request, method: str) -> Sequence[bytes]:
         return [path]
     with_query = path + b"?" + query
     return [with_query, path] if method in _UNCHANGING else [with_query]
+
+
+def _idempotency_key(request: Request) -> str | None:
+    """The header's; a key in the body is covered by the signature, so that it cannot differ."""
+    given = (request.headers.get(name) for name in _IDEMPOTENCY_HEADERS)
+    return next((key for key in given if key is not None), None)
 
 
 def _unauthorized(message: str, hint: str) -> ApiError:

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.catalog.engine import Catalog
 from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import Connection, Pool, transaction
@@ -32,6 +33,7 @@ class ApiDependencies:
     cors_origins: Sequence[str] = ("*",)
     trusted_proxies: Sequence[str] = ()
     statement_timeout_ms: int = 5_000
+    rate_limits: RateLimits = field(default_factory=RateLimits)
     #: How long a request waits for a connection before it is told to come back.
     connection_timeout_seconds: float = 5.0
     pending_migrations: Callable[[Connection], Awaitable[Sequence[str]]] = pending

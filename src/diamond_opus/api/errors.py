@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from diamond_opus.api.answers import answer_error
+from diamond_opus.api.body_problems import describe_problems
 from diamond_opus.catalog.parameters import InvalidParameters, PermissionMissing
 from diamond_opus.db.errors import is_transient
 from diamond_opus.domain.errors import Retryable
@@ -124,22 +125,11 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     return _validation_error(problems)
 
 
-async def _unreadable(_request: Request, error: Exception) -> Response:
-    """A body or path that does not fit its model, told as the query's problems are."""
+async def _unreadable(request: Request, error: Exception) -> Response:
+    """A body or path that does not fit its model."""
     if not isinstance(error, RequestValidationError):
         raise error
-    problems = [_describe(problem) for problem in error.errors()]
-    return _validation_error(problems)
-
-
-def _describe(problem: Mapping[str, Any]) -> Mapping[str, str]:
-    where = problem["loc"][1:]
-    if problem["type"] == "json_invalid":
-        return {
-            "parameter": "body",
-            "message": f"is no JSON: {problem['ctx']['error']} at character {where[0]}",
-        }
-    return {"parameter": ".".join(str(part) for part in where) or "body", "message": problem["msg"]}
+    return _validation_error(describe_problems(request, error))
 
 
 def _validation_error(problems: Sequence[Mapping[str, Any]]) -> Response:

@@ -57,7 +57,10 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Trace-Id"] = trace.trace_id
-                for name, value in _SAFE_HEADERS.items():
+                for name, value in (
+                    *_SAFE_HEADERS.items(),
+                    *scope["state"].get("answer_headers", {}).items(),
+                ):
                     headers.setdefault(name, value)
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}

@@ -1,12 +1,20 @@
-"""How a query string is taken apart, strictly, how OpenAPI describes it, and how it may appear in a log."""
+"""How a query string, and an id in a path, are read strictly, described in OpenAPI, and shown in a log."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from starlette.requests import Request
 
-from diamond_opus.catalog.parameters import MOST_VALUES, InvalidParameters, Parameter, Problem
+from diamond_opus.catalog.parameters import (
+    MOST_VALUES,
+    BadValueError,
+    Identifier,
+    InvalidParameters,
+    Parameter,
+    Problem,
+)
 
 MOST_PARAMETERS = 300
 MOST_LOGGED_BYTES = 4_096
@@ -22,6 +30,14 @@ def read_query(request: Request) -> Sequence[tuple[str, str]]:
     except ValueError:
         message = f"holds more than {MOST_PARAMETERS} parameters"
     raise InvalidParameters([Problem("query string", None, message)])
+
+
+def read_id(name: str, text: str) -> UUID:
+    """The UUID in a path. Raises InvalidParameters for what is none."""
+    try:
+        return Identifier().read(text)
+    except BadValueError as error:
+        raise InvalidParameters([Problem(name, text[:100], str(error))]) from error
 
 
 def describe_parameters(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:

@@ -5,16 +5,18 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
+from diamond_opus.api.admin import api_keys, pricing_rules
 from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+#: What any route may answer; openapi.py leaves out what one cannot.
+COMMON_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {
         "description": "VALIDATION_ERROR: details names every parameter that is wrong, and what is allowed."
     },
-    401: {"description": "UNAUTHORIZED: no credentials, or wrong ones."},
+    401: {"description": "UNAUTHORIZED: no credentials, wrong ones, or a signature that was used before."},
     403: {"description": "FORBIDDEN: details names the permission that is missing."},
     404: {"description": "NOT_FOUND, or DIAMOND_NOT_FOUND."},
     413: {"description": "PAYLOAD_TOO_LARGE: the body is larger than 1 MB."},
@@ -39,10 +41,12 @@ def make_bare_app(version: str) -> FastAPI:
     app.include_router(health.router)
     app.include_router(docs.router)
     versioned = APIRouter(
-        prefix=PREFIX, responses={status: {"model": Error, **text} for status, text in _ERRORS.items()}
+        prefix=PREFIX, responses={status: {"model": Error, **text} for status, text in COMMON_ERRORS.items()}
     )
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
+    versioned.include_router(api_keys.router)
+    versioned.include_router(pricing_rules.router)
     app.include_router(versioned)
     return app

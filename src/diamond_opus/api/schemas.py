@@ -1,10 +1,12 @@
 """What bodies and answers look like: the routes write JSON from rows, and a test compares the two."""
 
+import re
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from diamond_opus.api.errors import ErrorCode
@@ -12,6 +14,7 @@ from diamond_opus.domain.grades import Availability
 
 Item = TypeVar("Item")
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _COST = "Only shown to keys with the permission cost; otherwise the field is left out."
 
 
@@ -20,11 +23,21 @@ class Answer(BaseModel):
 
 
 class Body(BaseModel):
-    """What a client sends: names in camelCase or snake_case, and nothing that is not known."""
+    """What a client sends: names in camelCase or snake_case, and nothing that is not known.
+
+    Texts may hold no character that PostgreSQL or a log cannot: NUL, or half of a surrogate pair.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", str_strip_whitespace=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_texts(cls, content: Any) -> Any:
+        if any(_UNSTORABLE.search(text) for text in _texts(content)):
+            raise ValueError("holds a text with a NUL or half of a surrogate pair")
+        return content
 
 
 class Diamond(Answer):
@@ -99,16 +112,26 @@ class ListOf(Answer, Generic[Item]):
     data: list[Item]
     pagination: Pagination
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """What generated clients call it: DiamondList for ListOf[Diamond]."""
+        return f"{_plain_name(params[0])}List"
+
 
 class One(Answer, Generic[Item]):
     data: Item
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """What generated clients call it: DiamondAnswer for One[Diamond]."""
+        return f"{_plain_name(params[0])}Answer"
 
 
 class ErrorDetails(Answer):
     code: ErrorCode
     message: str = Field(description="For people; may change.")
     details: Any = Field(None, description="What exactly; its shape depends on the code.")
-    hint: str | None = Field(None, description="What to do.")
+    hint: str = Field(description="What to do, and where the code is explained.")
     trace_id: str = Field(description="Name it when you ask about this error.")
 
 
@@ -130,3 +153,24 @@ class Readiness(Answer):
     status: Literal["ready", "not_ready"]
     timestamp: datetime
     components: dict[str, Component]
+
+
+def _plain_name(item: Any) -> str:
+    """The name of a type in the name of another: list[Diamond] is DiamondArray."""
+    if get_origin(item) is list:
+        return f"{_plain_name(get_args(item)[0])}Array"
+    name: str = item.__name__
+    return name[0].upper() + name[1:]
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """Every text in plain JSON, names included."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield from _texts(name)
+            yield from _texts(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _texts(value)

@@ -1,12 +1,26 @@
-"""What the catalogue's further answers look like: facets, the explanation of a price, the raw answer."""
+"""What the catalogue's further answers look like: lists, facets, the explanation of a price, the raw answer."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from diamond_opus.api.schemas import Answer
+from diamond_opus.api.schemas import Answer, Diamond, ListOf
+
+
+def _require_only_the_id(schema: dict[str, Any]) -> None:
+    schema["required"] = ["id"]
+
+
+class ListedDiamond(Diamond):
+    """A stone in a list: all its fields, or with the parameter `fields` only those, and its id."""
+
+    model_config = ConfigDict(json_schema_extra=_require_only_the_id)
+
+
+class DiamondList(ListOf[ListedDiamond]):
+    """A page of stones."""
 
 
 class TextCount(Answer):

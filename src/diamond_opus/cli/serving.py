@@ -11,6 +11,7 @@ from typing import Any
 from diamond_opus.api.app import create_app
 from diamond_opus.api.client_address import ClientAddresses
 from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.api.serve import bind, serve
 from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import connect, open_pool
@@ -84,6 +85,11 @@ async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDep
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
             statement_timeout_ms=settings.api_statement_timeout_ms,
+            rate_limits=RateLimits(
+                read_per_minute=settings.rate_limit_read_per_minute,
+                trade_per_minute=settings.rate_limit_trade_per_minute,
+                admin_per_minute=settings.rate_limit_admin_per_minute,
+            ),
             pending_migrations=partial(pending, steps=MIGRATION_STEPS),
         )
 

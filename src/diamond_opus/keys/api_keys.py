@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import kwargs_row
+from psycopg.rows import kwargs_row, scalar_row
 
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
@@ -22,6 +22,15 @@ TOUCH_INTERVAL = timedelta(minutes=1)
 _RANDOM_BYTES = 32
 _GENERATED = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
 _QUERIES = load_queries(__package__)
+
+
+class KeyNotFound(InvalidKey):
+    """There is no key with the id that was named."""
+
+    def __init__(self, key_id: UUID) -> None:
+        super().__init__(
+            f"there is no key with the id {key_id}; `diamond keys list` shows them all", field="id"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,11 @@ async def create_key(
     """A new key, to be shown once, and what was stored of it. Raises InvalidKey."""
     name = name.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidKey(f"a key's name must have 1 to {LONGEST_NAME} printable characters")
+        raise InvalidKey(f"a key's name must have 1 to {LONGEST_NAME} printable characters", field="name")
     if expires_at is not None and expires_at <= now:
-        raise InvalidKey(f"the key would have expired already, at {expires_at.isoformat()}")
+        raise InvalidKey(
+            f"the key would have expired already, at {expires_at.isoformat()}", field="expires_at"
+        )
     granted = parse_permissions(permissions)
     key = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     stored = await _fetch_one(
@@ -91,12 +102,25 @@ async def list_keys(conn: Connection) -> Sequence[ApiKey]:
         return await cursor.fetchall()
 
 
+async def page_of_keys(
+    conn: Connection, *, usable: bool | None, now: datetime, limit: int, offset: int
+) -> tuple[Sequence[ApiKey], int]:
+    """Some keys, the newest first, and how many there are; ``usable`` leaves out those that are not so at ``now``."""
+    which = {"usable": usable, "now": now}
+    async with conn.cursor(row_factory=kwargs_row(_key_of_row)) as cursor:
+        await cursor.execute(_QUERIES["page_of_keys"], {**which, "limit": limit, "offset": offset})
+        keys = await cursor.fetchall()
+    async with conn.cursor(row_factory=scalar_row) as counting:
+        await counting.execute(_QUERIES["count_keys"], which)
+        return keys, int(await counting.fetchone() or 0)
+
+
 async def revoke_key(conn: Connection, key_id: UUID, *, actor: str, now: datetime) -> ApiKey:
-    """Make a key useless for ever; doing so again changes nothing. Raises InvalidKey if there is none."""
+    """Make a key useless for ever; doing so again changes nothing. Raises KeyNotFound."""
     await conn.execute(_QUERIES["revoke_key"], {"id": key_id, "actor": actor, "now": now})
     key = await _fetch_one(conn, "get_key", {"id": key_id})
     if key is None:
-        raise InvalidKey(f"there is no key with the id {key_id}; `diamond keys list` shows them all")
+        raise KeyNotFound(key_id)
     return key
 
 

@@ -7,7 +7,11 @@ from diamond_opus.domain.errors import DiamondError
 
 
 class InvalidKey(DiamondError):
-    """A key cannot be made or found as asked; the message says what to change."""
+    """A key cannot be made as asked; the message says what to change, ``field`` of what."""
+
+    def __init__(self, message: str, *, field: str = "permissions") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Permission(StrEnum):

@@ -18,19 +18,13 @@ from diamond_opus.api.answers import (
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
-from diamond_opus.api.query_string import describe_parameters, read_query
-from diamond_opus.api.schemas import Diamond, ListOf, One
-from diamond_opus.api.schemas_catalog import Facets
+from diamond_opus.api.query_string import describe_parameters, read_id, read_query
+from diamond_opus.api.schemas import Diamond, One
+from diamond_opus.api.schemas_catalog import DiamondList, Facets
 from diamond_opus.catalog.export import read_as_of
 from diamond_opus.catalog.facets import HISTOGRAMS, FacetCounts
 from diamond_opus.catalog.filters import UPDATED_SINCE
-from diamond_opus.catalog.parameters import (
-    BadValueError,
-    Identifier,
-    InvalidParameters,
-    Problem,
-    read_parameters,
-)
+from diamond_opus.catalog.parameters import read_parameters
 from diamond_opus.catalog.search import FILTER_PARAMETERS, PARAMETERS, parse_filters, parse_search
 from diamond_opus.catalog.stones import get_diamond
 from diamond_opus.keys.permissions import Permission
@@ -49,7 +43,7 @@ _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 @router.get(
     "",
     summary="Search the catalogue",
-    responses={200: {"model": ListOf[Diamond]}, **_NOT_MODIFIED},
+    responses={200: {"model": DiamondList}, **_NOT_MODIFIED},
     openapi_extra={"parameters": describe_parameters(PARAMETERS.values())},
 )
 async def list_diamonds(request: Request, caller: Reader, dependencies: Dependencies) -> Response:
@@ -122,10 +116,7 @@ async def read_diamond(
 
 def read_stone_id(text: str) -> UUID:
     """Raises InvalidParameters."""
-    try:
-        return Identifier().read(text)
-    except BadValueError as error:
-        raise InvalidParameters([Problem("id", text[:100], str(error))]) from error
+    return read_id("id", text)
 
 
 def diamond_not_found(stone_id: UUID) -> ApiError:

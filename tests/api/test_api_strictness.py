@@ -1,0 +1,99 @@
+"""No route lets in whom it does not know, nor ignores what it does not know: a parameter, a field, a non-body."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from api_support import Api, open_api
+from made_up_requests import requests_for
+from route_walk import Operation, operations
+
+from diamond_opus.db.pool import Pool
+from diamond_opus.domain.clock import ManualClock
+
+NOBODYS_ID = "00000000-0000-4000-8000-00000000dead"
+NO_BODIES = (b"{", b"\xff", b'{"a": "\\u0000"}', b'{"\\ud800": 1}', b"[" * 90_000, b"3")
+
+
+@pytest.fixture
+async def api(pool: Pool, clock: ManualClock) -> AsyncIterator[Api]:
+    async with open_api(pool, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def admin(api: Api) -> dict[str, str]:
+    return {**await api.key("admin"), "Content-Type": "application/json"}
+
+
+def authenticated() -> Iterator[Operation]:
+    return (one for one in operations() if one.permission is not None)
+
+
+def with_body() -> Iterator[Operation]:
+    return (one for one in authenticated() if "requestBody" in one.described)
+
+
+async def send(
+    api: Api, operation: Operation, headers: dict[str, str], *, query: str = "", **body: Any
+) -> httpx2.Response:
+    path = re.sub(r"\{\w+\}", NOBODYS_ID, operation.path)
+    return await api.client.request(operation.method, f"{path}{query}", headers=headers, timeout=10, **body)
+
+
+def said(answer: httpx2.Response, operation: Operation) -> str:
+    return f"{operation.method} {operation.path}: {answer.status_code} {answer.text[:300]}"
+
+
+def refuses_nonsense(answer: httpx2.Response) -> bool:
+    problems = answer.json()["error"].get("details", ()) if answer.status_code == 400 else ()
+    return "nonsense" in [problem["parameter"] for problem in problems]
+
+
+async def test_an_unknown_parameter_is_refused_by_name(api: Api, admin: dict[str, str]) -> None:
+    ignoring = []
+    for operation in authenticated():
+        body = next(requests_for(operation)).body
+        answer = await send(
+            api, operation, admin, query="?nonsense=1", **({} if body is None else {"json": body})
+        )
+        if not refuses_nonsense(answer):
+            ignoring.append(said(answer, operation))
+
+    assert ignoring == []
+
+
+async def test_an_unknown_field_is_refused_by_name(api: Api, admin: dict[str, str]) -> None:
+    ignoring = []
+    for operation in with_body():
+        body = next(requests_for(operation)).body
+        answer = await send(api, operation, admin, json={**body, "nonsense": 1})
+        if not refuses_nonsense(answer):
+            ignoring.append(said(answer, operation))
+
+    assert ignoring == []
+
+
+async def test_a_body_that_is_none_is_refused_and_counts_to_the_callers_limit(
+    api: Api, admin: dict[str, str]
+) -> None:
+    taking = []
+    for operation in with_body():
+        for content in NO_BODIES:
+            answer = await send(api, operation, admin, content=content)
+            if answer.status_code != 400 or "ratelimit-remaining" not in answer.headers:
+                taking.append(f"{content[:20]!r} {said(answer, operation)}")
+
+    assert taking == [], "a router with bodies has route_class=GuardedRoute"
+
+
+async def test_without_credentials_nobody_gets_in_and_no_body_is_looked_at(api: Api) -> None:
+    open_ones = []
+    for operation in authenticated():
+        answer = await send(api, operation, {"Content-Type": "application/json"}, content=b"{")
+        if (answer.status_code, answer.json()["error"]["code"]) != (401, "UNAUTHORIZED"):
+            open_ones.append(said(answer, operation))
+
+    assert open_ones == [], "a router with bodies has route_class=GuardedRoute"
