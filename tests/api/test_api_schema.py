@@ -59,7 +59,7 @@ def admin(served: Served) -> dict[str, str]:
 @pytest.mark.long  # hundreds of requests that schemathesis makes up
 @SCHEMA.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
