@@ -5,6 +5,18 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
+from diamond_opus.api.admin import (
+    events,
+    free_query,
+    heatmap,
+    logs,
+    overview,
+    put_right,
+    replays,
+    runs,
+    start_runs,
+    watermark,
+)
 from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
@@ -21,6 +33,11 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"description": "RATE_LIMITED: wait for Retry-After seconds."},
     500: {"description": "INTERNAL_ERROR: recorded under its trace id."},
     503: {"description": "SERVICE_UNAVAILABLE: try again after Retry-After seconds."},
+}
+
+
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    409: {"model": Error, "description": "CONFLICT: not as things stand; the message says what is possible."}
 }
 
 
@@ -44,5 +61,9 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
+    for operators_room in (overview, runs, logs, watermark, free_query, events):
+        versioned.include_router(operators_room.router)
+    for acting_room in (start_runs, put_right, replays, heatmap):
+        versioned.include_router(acting_room.router, responses=_REFUSED)
     app.include_router(versioned)
     return app
