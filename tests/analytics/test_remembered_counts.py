@@ -1,6 +1,7 @@
 """A remembered count is exact while nothing changed; when it is not, that is said, and nobody waits long."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ class Data:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.problem: Exception | None = None
+        self.takes_long: Callable[[], None] = lambda: None
 
     async def read_key(self, _conn: Connection) -> object | None:
         return self.key
@@ -29,6 +31,7 @@ class Data:
     async def count(self, _conn: Connection) -> int:
         self.counts += 1
         value = self.value
+        self.takes_long()
         await self.may_go_on.wait()
         if self.problem is not None:
             raise self.problem
@@ -71,11 +74,24 @@ async def test_a_change_is_counted_at_once_when_that_is_quick(counter: Counter[i
     assert (answer.value, answer.is_current) == (11, True)
 
 
-async def test_a_slow_count_is_not_waited_for_and_the_last_one_says_that_it_is_old(
-    counter: Counter[int], data: Data
-) -> None:
+async def test_a_short_count_is_always_waited_for(counter: Counter[int], data: Data) -> None:
     await counter.read()
     data.change(11)
+    data.may_go_on.clear()
+    waiting = asyncio.create_task(counter.read())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    data.may_go_on.set()
+    assert (await waiting).value == 11
+
+
+async def test_a_long_count_is_not_waited_for_and_the_last_one_says_that_it_is_old(
+    counter: Counter[int], data: Data, clock: ManualClock
+) -> None:
+    data.takes_long = lambda: clock.advance(seconds=1)
+    await counter.read()
+    data.change(11)
+    clock.advance(seconds=3)
     data.may_go_on.clear()
     old = await counter.read()
     data.may_go_on.set()
@@ -84,6 +100,17 @@ async def test_a_slow_count_is_not_waited_for_and_the_last_one_says_that_it_is_o
     assert (old.value, old.is_current) == (10, False)
     assert (new.value, new.is_current) == (11, True)
     assert data.counts == 2
+
+
+async def test_a_long_count_is_followed_by_a_rest(
+    counter: Counter[int], data: Data, clock: ManualClock
+) -> None:
+    data.takes_long = lambda: clock.advance(seconds=1)
+    await counter.read()
+    data.change(11)
+    answers = [await counter.read() for _ in range(5)]
+    assert {(a.value, a.is_current) for a in answers} == {(10, False)}
+    assert data.counts == 1
 
 
 async def test_a_count_that_began_before_the_question_does_not_answer_it(
@@ -103,6 +130,7 @@ async def test_a_count_that_began_before_the_question_does_not_answer_it(
 async def test_a_very_old_count_is_given_to_nobody(
     counter: Counter[int], data: Data, clock: ManualClock
 ) -> None:
+    data.takes_long = lambda: clock.advance(seconds=1)
     await counter.read()
     data.change(11)
     data.may_go_on.clear()

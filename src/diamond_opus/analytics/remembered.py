@@ -13,10 +13,14 @@ Value = TypeVar("Value")
 #: Starts a task that outlives whoever asked for it.
 Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
-#: How long a reader waits for a new count before it is given the last one; small inventories are always current.
+#: A count that takes no longer than this is always waited for: all but the biggest inventories are always current.
+SHORT_SECONDS = 0.25
+#: How long a reader waits for a longer one before it is given the last.
 PATIENCE_SECONDS = 0.03
+#: After a longer one there is a rest of so many times its length: counting must not fill a core of the database.
+REST = 3
 #: A count older than this is not given to anybody: who asks waits for the new one.
-OLDEST_SECONDS = 30.0
+OLDEST_SECONDS = 10.0
 #: Even when the key says that nothing changed it is counted anew this often: somebody may have used plain SQL.
 TRUST_SECONDS = 60.0
 
@@ -36,6 +40,7 @@ class _Counted(Generic[Value]):
     value: Value
     counted_at: datetime
     monotonic: float
+    seconds: float
     generation: int
 
 
@@ -80,8 +85,10 @@ class Counter(Generic[Value]):
             if self._age(last) > TRUST_SECONDS:
                 self._start()
             return Remembered(last.value, last.counted_at, is_current=True)
+        if last is not None and key is not None and self._is_resting(last):
+            return Remembered(last.value, last.counted_at, is_current=False)
         waiting = self._until_current(key, asked_at_generation)
-        if last is None or key is None or self._age(last) > OLDEST_SECONDS:
+        if last is None or key is None or last.seconds <= SHORT_SECONDS or self._age(last) > OLDEST_SECONDS:
             counted = await waiting
         else:
             try:
@@ -109,10 +116,15 @@ class Counter(Generic[Value]):
             self._pool.connection() as conn,
             transaction(conn, statement_timeout_ms=self._timeout_ms, snapshot=True),
         ):
+            started = self._clock.monotonic()
             key = await self._read_key(conn)
             value = await self._count(conn)
-        self._last = _Counted(key, value, self._clock.now(), self._clock.monotonic(), generation)
+        ended = self._clock.monotonic()
+        self._last = _Counted(key, value, self._clock.now(), ended, ended - started, generation)
         return self._last
+
+    def _is_resting(self, last: _Counted[Value]) -> bool:
+        return last.seconds > SHORT_SECONDS and self._age(last) < min(REST * last.seconds, OLDEST_SECONDS)
 
     def _age(self, counted: _Counted[Value]) -> float:
         return self._clock.monotonic() - counted.monotonic

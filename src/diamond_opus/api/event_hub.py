@@ -18,10 +18,6 @@ MOST_LISTENERS = 100
 log = get_logger(__name__)
 
 
-class TooManyListeners(DiamondError):
-    """Every place is taken."""
-
-
 class Listener:
     """What one client has not been sent yet: the newest state of each thing, so that a slow one misses no end."""
 
@@ -66,11 +62,14 @@ class EventHub:
         self._looking: asyncio.Task[None] | None = None
         self.looks = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody more should begin to listen."""
+        return len(self._listeners) >= MOST_LISTENERS
+
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[Listener]:
-        """A listener that is first told everything as it is. Raises TooManyListeners."""
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise TooManyListeners(f"{MOST_LISTENERS} clients listen already")
+        """A listener that is first told everything as it is."""
         if self._looking is None or self._looking.done():
             self._states = {}
         listener = Listener(self._states)

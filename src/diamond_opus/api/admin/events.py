@@ -1,7 +1,6 @@
 """Server-sent events: what goes on, as it happens, for a dashboard that need not poll."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import cast
 
 import orjson
@@ -12,7 +11,7 @@ from diamond_opus.analytics.progress import State
 from diamond_opus.api.auth import API_KEY_HEADER, Authenticator
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
-from diamond_opus.api.event_hub import Listener, TooManyListeners
+from diamond_opus.api.event_hub import MOST_LISTENERS, EventHub
 from diamond_opus.api.operators import Operator, Parts, refuse_parameters
 from diamond_opus.keys.permissions import Permission
 
@@ -46,31 +45,27 @@ async def stream_events(
     minutes, when the server stops, or when the key is revoked; connect again, and it starts from the present.
     """
     refuse_parameters(request)
-    stack = AsyncExitStack()
-    try:
-        listener = await stack.enter_async_context(parts.events.listen())
-    except TooManyListeners as error:
+    if parts.events.is_full:
         raise ApiError(
             503,
             ErrorCode.SERVICE_UNAVAILABLE,
-            str(error),
+            f"{MOST_LISTENERS} clients listen already",
             hint="Close another dashboard, or try again later.",
             headers={"Retry-After": "30"},
-        ) from error
+        )
     return StreamingResponse(
-        _stream(request, dependencies, listener, stack),
+        _stream(request, dependencies, parts.events),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(
-    request: Request, dependencies: ApiDependencies, listener: Listener, stack: AsyncExitStack
-) -> AsyncIterator[bytes]:
+async def _stream(request: Request, dependencies: ApiDependencies, hub: EventHub) -> AsyncIterator[bytes]:
     """Until the client goes, the server stops, the key falls or the time is over."""
     clock = dependencies.clock
     started = quiet_since = clock.monotonic()
-    async with stack:
+    # Here and not before the answer begins: a client that goes at once never comes so far, and leaves nothing behind.
+    async with hub.listen() as listener:
         yield b"retry: 2000\n\n"
         while clock.monotonic() - started < LONGEST_SECONDS:
             states = await listener.next(at_most_seconds=_RECHECK_SECONDS)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
-from diamond_opus.api.operators import Operator
+from diamond_opus.api.operators import Operator, Parts
 from diamond_opus.api.query_string import describe_parameters, read_query
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_operators import CurrentWatermark, WatermarkAnswer, WatermarkBody
@@ -20,6 +20,7 @@ from diamond_opus.catalog.parameters import (
 )
 from diamond_opus.db.audit import record_act
 from diamond_opus.runs import store
+from diamond_opus.runs.model import Run
 from diamond_opus.watermark.document import to_document
 from diamond_opus.watermark.protocol import Watermark, WatermarkConflict
 from diamond_opus.wiring import FEEDS
@@ -53,7 +54,7 @@ async def read_watermark(request: Request, _caller: Operator, dependencies: Depe
 
 @router.put("/watermark", summary="Set the watermark", responses={200: {"model": One[WatermarkAnswer]}})
 async def set_watermark(
-    request: Request, caller: Operator, dependencies: Dependencies, body: WatermarkBody
+    request: Request, caller: Operator, dependencies: Dependencies, parts: Parts, body: WatermarkBody
 ) -> Response:
     """Back, to have a window read again, or forward, which leaves a window unread. Never into the future.
 
@@ -70,13 +71,8 @@ async def set_watermark(
                 [Problem("lastUpdatedAt", body.last_updated_at.isoformat(), f"is after {now.isoformat()}")]
             )
         active = await store.find_active_run(conn, feed)
-        if active is not None:
-            raise ApiError(
-                409,
-                ErrorCode.CONFLICT,
-                f"run {active.run_id} of {feed} is {active.state} and will move the watermark when it ends",
-                hint="Wait for its end, or cancel it with POST /api/v2/triggers/cancel-run.",
-            )
+        if active is not None or feed in parts.planning:
+            raise _will_be_moved(feed, active)
         present = await watermarks.read(feed)
         version = present.version if present else None
         if body.version is not None and body.version != version:
@@ -99,6 +95,18 @@ async def set_watermark(
 
 def _shown(feed: str, watermark: Watermark) -> dict[str, str | None]:
     return {"feed": feed, **to_document(watermark), "version": watermark.version}
+
+
+def _will_be_moved(feed: str, active: Run | None) -> ApiError:
+    run = (
+        f"run {active.run_id} of {feed} is {active.state}" if active else f"a run of {feed} is being planned"
+    )
+    return ApiError(
+        409,
+        ErrorCode.CONFLICT,
+        f"{run}, and will move the watermark when it ends",
+        hint="Wait for its end, or cancel it with POST /api/v2/triggers/cancel-run.",
+    )
 
 
 def _moved(feed: str) -> ApiError:
