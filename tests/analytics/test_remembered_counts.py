@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from diamond_opus.analytics.remembered import OLDEST_SECONDS, Counter
+from diamond_opus.analytics.remembered import OLDEST_SECONDS, TRUST_SECONDS, Counter
 from diamond_opus.api.background import Background
 from diamond_opus.db.pool import Connection
 from diamond_opus.domain.clock import ManualClock
@@ -140,6 +140,20 @@ async def test_a_very_old_count_is_given_to_nobody(
     assert not waiting.done()
     data.may_go_on.set()
     assert (await waiting).value == 11
+
+
+async def test_even_without_a_change_it_is_counted_anew_now_and_then(
+    counter: Counter[int], data: Data, clock: ManualClock
+) -> None:
+    await counter.read()
+    data.value = 11  # and nobody said so
+    clock.advance(seconds=TRUST_SECONDS + 1)
+    assert (await counter.read()).value == 10
+    for _ in range(100):
+        if (await counter.read()).value == 11:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it was not counted anew")
 
 
 async def test_where_nothing_is_known_of_changes_everybody_counts(counter: Counter[int], data: Data) -> None:
