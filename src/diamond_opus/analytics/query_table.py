@@ -205,6 +205,8 @@ def _read_value(kind: Kind, operator: str, given: Any) -> Any:
         return given
     if operator in ("like", "ilike") and kind != "text":
         raise ValueError(f"is for texts; this column is a {kind}")
+    if operator in ("like", "ilike"):
+        return _read_pattern(given)
     if operator == "in":
         if not isinstance(given, Sequence) or isinstance(given, str) or not 0 < len(given) <= MOST_VALUES:
             raise ValueError(f"takes a list of 1 to {MOST_VALUES} values")
@@ -216,6 +218,13 @@ def _read_text(given: Any) -> str:
     if not isinstance(given, str) or len(given) > MOST_TEXT or _UNSTORABLE.search(given):
         raise ValueError(f"takes a text of at most {MOST_TEXT} characters")
     return given
+
+
+def _read_pattern(given: Any) -> str:
+    pattern = _read_text(given)
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        raise ValueError("must not end with a single backslash, which would escape nothing")
+    return pattern
 
 
 def _read_number(given: Any) -> Decimal:
