@@ -20,9 +20,11 @@ async def test_removals_are_accepted_once_by_whoever_is_logged_in(
         ended = diamond("accept-removals", str(run_id), database_url=database_url)
         return ended.returncode, ended.stderr
 
+    shown = await asyncio.to_thread(diamond, "status", str(run.run_id), database_url=database_url)
     code, said = await asyncio.to_thread(accept, run.run_id)
     refused, why = await asyncio.to_thread(accept, first.run_id)
 
+    assert f"diamond accept-removals {run.run_id}" in " ".join(shown.stdout.split())
     assert (code, "asks for 10 stones" in " ".join(said.split())) == (0, True)
     assert (refused, "no removals of" in why) == (1, True)
     actor = await world.value("SELECT actor FROM audit_log WHERE action = 'run.accept_removals'")

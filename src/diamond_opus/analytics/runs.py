@@ -64,14 +64,19 @@ async def explain_run(conn: Connection, run_id: UUID) -> Answer:
     shown = await describe_run(conn, run_id)
     run = await store.get_run(conn, run_id)
     partitions = await store.list_partitions(conn, run_id)
-    removals = await fetch_all(conn, QUERIES["candidates_by_state"], {"run_id": run_id})
     return {
         "run": shown,
         "partitions": [answer(asdict(partition)) for partition in partitions],
         "workers": await fetch_answers(conn, QUERIES["list_attempts"], {"run_id": run_id}),
-        "removals": {row["state"]: row["stones"] for row in removals},
+        "removals": await removals_of(conn, run_id),
         "reconciliation": [answer(asdict(step)) for step in reconcile(run, partitions)],
     }
+
+
+async def removals_of(conn: Connection, run_id: UUID) -> dict[str, int]:
+    """The stones that the run missed, by what became of them."""
+    rows = await fetch_all(conn, QUERIES["candidates_by_state"], {"run_id": run_id})
+    return {row["state"]: row["stones"] for row in rows}
 
 
 async def failed_attempts(conn: Connection, *, limit: int) -> Sequence[Answer]:

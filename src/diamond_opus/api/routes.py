@@ -61,9 +61,9 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
-    for operators_room in (overview, runs, logs, watermark, free_query, events):
+    for operators_room in (overview, runs, logs, free_query, events):
         versioned.include_router(operators_room.router)
-    for acting_room in (start_runs, put_right, replays, heatmap):
+    for acting_room in (start_runs, put_right, replays, heatmap, watermark):
         versioned.include_router(acting_room.router, responses=_REFUSED)
     app.include_router(versioned)
     return app

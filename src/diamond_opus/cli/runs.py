@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from diamond_opus.analytics.runs import newest_runs
+from diamond_opus.analytics.runs import newest_runs, removals_of
 from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run, print_runs, run_as_json
@@ -51,10 +51,11 @@ async def _status(settings: Settings, run_id: UUID | None, as_json: bool) -> Non
                 return
             run = await store.get_run(conn, run_id)
             partitions = await store.list_partitions(conn, run_id)
+            removals = await removals_of(conn, run_id)
         if as_json:
             print(json.dumps(run_as_json(run, partitions)))
         else:
-            print_run(output, run, partitions)
+            print_run(output, run, partitions, guarded=removals.get("guarded", 0))
 
 
 def retry(

@@ -89,7 +89,7 @@ async def _guard(
                 event="removal_guarded",
                 title=f"{row['missing']} {kind} stones of {feed} are missing; none was removed",
                 text=f"That is more than {share:.0%} of the {row['active']} on sale. If the supplier really withdrew "
-                f"them, accept the removals of run {run_id}; otherwise look at the feed's filter and the next run.",
+                f"them: diamond accept-removals {run_id}. Otherwise look at the feed's filter and the next run.",
                 run_id=str(run_id),
                 fields={"missing": row["missing"], "active": row["active"]},
             )
