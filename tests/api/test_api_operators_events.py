@@ -136,6 +136,13 @@ async def test_a_client_that_goes_leaves_nothing_behind(desk: Desk) -> None:
     raise AssertionError("the listener is still there")
 
 
+async def test_who_only_wants_the_head_is_not_kept(desk: Desk) -> None:
+    async with asyncio.timeout(5):
+        answer = await desk.api.client.head(f"{PREFIX}/analytics/events", headers=desk.headers)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
 async def test_there_is_a_most_of_listeners(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_hub, "MOST_LISTENERS", 0)
     answer = await desk.get("/analytics/events")

@@ -1,1 +1,1 @@
-"""Routes for the people who run the system; each needs the permission admin."""
+"""Routes for the people who run the system."""

@@ -20,6 +20,8 @@ router = APIRouter(prefix="/analytics", tags=["analytics"])
 HEARTBEAT_SECONDS = 15.0
 #: Then the client connects again, and is asked again who it is.
 LONGEST_SECONDS = 600.0
+_MEDIA_TYPE = "text/event-stream"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 #: How often it is looked whether the key still holds.
 _RECHECK_SECONDS = 3.0
 
@@ -53,10 +55,10 @@ async def stream_events(
             hint="Close another dashboard, or try again later.",
             headers={"Retry-After": "30"},
         )
+    if request.scope["state"]["called_method"] == "HEAD":  # whose body nobody would read to its end
+        return Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
     return StreamingResponse(
-        _stream(request, dependencies, parts.events),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        _stream(request, dependencies, parts.events), media_type=_MEDIA_TYPE, headers=_HEADERS
     )
 
 
