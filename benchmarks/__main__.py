@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import api, consolidate, ingest, refresh, search
+from benchmarks import api, consolidate, ingest, operators, refresh, search
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "ingest": ingest.measure,
     "search": search.measure,
     "api": api.measure,
+    "operators": operators.measure,
 }
 
 

@@ -4,8 +4,8 @@ import resource
 import time
 
 from benchmarks.world import copy_seconds, load_raw, world
+from diamond_opus.analytics.runs import newest_runs
 from diamond_opus.consolidate.rows import COLUMNS
-from diamond_opus.runs import store as runs
 from diamond_opus.wiring import Pipeline
 
 _COPIED = ", ".join(COLUMNS)
@@ -37,7 +37,7 @@ async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str,
 async def completed_stones(pipeline: Pipeline) -> int:
     """How many diamonds there are, after making sure that the run they come from completed."""
     async with pipeline.pool.connection() as conn:
-        [run] = await runs.list_runs(conn, limit=1)
+        [run] = await newest_runs(conn, limit=1)
         if run.state != "completed":
             raise RuntimeError(f"the run is {run.state}: {run.error}")
         row = await (await conn.execute("SELECT count(*) FROM diamonds")).fetchone()

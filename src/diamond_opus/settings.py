@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     heatmap_dense_zone_step: Positive = 100
     heatmap_max_price: Positive = 250_000
     records_per_worker: Positive = 5_000
+    heatmap_timeout_seconds: Seconds = 120
 
     # Reading.
     worker_concurrency: Positive = 4

@@ -33,7 +33,9 @@ from diamond_opus.queue.memory import MemoryQueue
 from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Queue
-from diamond_opus.schedule.plan_run import PlanningSettings
+from diamond_opus.runs.model import RunType
+from diamond_opus.schedule.count_density import OnCount
+from diamond_opus.schedule.plan_run import PlanningSettings, plan_run
 from diamond_opus.schedule.sweep import Sweeper
 from diamond_opus.settings import Settings
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
@@ -100,6 +102,28 @@ class Pipeline:
     clock: Clock
     process_id: UUID
     traders: Mapping[str, Trader] = field(default_factory=dict)
+
+    async def plan_run(
+        self,
+        feed: str,
+        run_type: RunType | None,
+        *,
+        on_count: OnCount | None = None,
+        run_id: UUID | None = None,
+    ) -> UUID:
+        """Plan a new run and wake its workers. Raises RunRefused while the feed has an active one."""
+        return await plan_run(
+            pool=self.pool,
+            source=self.sources[feed],
+            watermarks=self.watermarks,
+            work_items=self.queues[WORK_ITEMS],
+            consolidate=self.queues[CONSOLIDATE],
+            alerts=self.alerts,
+            run_type=run_type,
+            settings=planning_settings(self.settings),
+            on_count=on_count,
+            run_id=run_id,
+        )
 
     def worker(self) -> Worker:
         return Worker(

@@ -17,6 +17,7 @@ from psycopg import sql
 from diamond_opus.alerts.log import LogAlerts
 from diamond_opus.api.app import create_app
 from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.operators import ended_with
 from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import Clock, ManualClock
@@ -120,7 +121,10 @@ async def open_api(
     overrides.setdefault("rate_limits", UNLIMITED)
     app = create_app(ApiDependencies(pool=pool, clock=clock, version="9.9.9", **overrides))
     transport = httpx2.ASGITransport(app, client=(address, 50_000))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
+    async with (
+        ended_with(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client,
+    ):
         yield Api(client, app, pool, clock)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
 from cli_processes import Command
@@ -94,14 +95,32 @@ async def test_a_demo_prints_commands_that_work_and_ctrl_c_leaves_nothing_runnin
             assert json.loads(await answer_of(command))["data"]
         key = next(line.split()[1] for line in lines if line.startswith("Key"))
         assert EmbeddedPostgres.state(home) == "running"
+        api = next(line.split()[1] for line in lines if line.startswith("API"))
+        assert await run_by_api(api, key) == "completed"
         code, complaints = await demo.stop(signal.SIGINT)
     assert code in (0, 130)
     assert "Traceback" not in complaints
     assert EmbeddedPostgres.state(home) == "stopped"
     assert simulators(diamond) == []
+    assert len(json.loads((home / "demo.json").read_text())["runs"]) == 2  # both are the demo's own
     listed = json.loads(diamond("keys", "list", "--json").stdout)
     assert [(one["clientName"], one["active"]) for one in listed] == [("demo", True)]
     assert key not in complaints
+
+
+async def run_by_api(api: str, key: str) -> str:
+    """Start a run as an operator does; the state in which it ended."""
+    async with aiohttp.ClientSession(headers={"X-API-Key": key}) as session:
+        async with session.post(f"{api}/triggers/scheduler", json={"runType": "incremental"}) as answer:
+            assert answer.status == 202, await answer.text()
+            run_id = (await answer.json())["data"]["runId"]
+        for _ in range(300):
+            async with session.get(f"{api}/analytics/runs/{run_id}") as answer:
+                state = (await answer.json())["data"]["run"]["state"] if answer.status == 200 else "planning"
+            if state in ("completed", "failed"):
+                break
+            await asyncio.sleep(0.1)
+    return str(state)
 
 
 async def answer_of(command: str) -> str:

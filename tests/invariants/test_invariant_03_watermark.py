@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from diamond_opus.analytics.runs import newest_runs
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.runs import store
@@ -31,7 +32,7 @@ class Watched(PostgresWatermarkStore):
 
 async def every_run(world: World) -> list[Run]:
     async with world.pool.connection() as conn:
-        return list(await store.list_runs(conn, limit=100))
+        return list(await newest_runs(conn, limit=100))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,6 +11,7 @@ from diamond_opus.api.errors import install_error_handlers
 from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import openapi_json
+from diamond_opus.api.operators import OperatorParts
 from diamond_opus.api.public.export import MOST_AT_ONCE
 from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
 from diamond_opus.api.routes import make_bare_app
@@ -24,6 +25,8 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 def create_app(dependencies: ApiDependencies) -> FastAPI:
     """An ASGI application that opens nothing and closes nothing: the pool is its owner's.
 
+    What it begins in the background ends with ``operators.ended_with``, which its owner puts around serving it.
+
     Raises ConfigurationError for trusted proxies that are no addresses.
     """
     app = make_bare_app(dependencies.version)
@@ -33,6 +36,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
     app.state.readiness = ReadinessCheck(dependencies)
     app.state.openapi_json = openapi_json(dependencies.version)
+    app.state.operators = OperatorParts(dependencies)
     install_error_handlers(app)
     # The last one added is the outermost; even a 500 must be readable for a page of another origin.
     app.add_middleware(Guard)

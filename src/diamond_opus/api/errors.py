@@ -19,6 +19,7 @@ from diamond_opus.catalog.parameters import InvalidParameters, PermissionMissing
 from diamond_opus.db.errors import is_transient
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.runs.model import RunRefused, UnknownRun
 
 RETRY_AFTER_SECONDS = 5
 
@@ -66,6 +67,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(InvalidParameters, _invalid)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(PermissionMissing, _forbidden)
+    app.add_exception_handler(UnknownRun, _unknown_run)
+    app.add_exception_handler(RunRefused, _run_refused)
     app.add_exception_handler(Retryable, _unavailable)
     app.add_exception_handler(psycopg.Error, _database_failed)
 
@@ -136,6 +139,17 @@ def _validation_error(problems: Sequence[Mapping[str, Any]]) -> Response:
     names = list(dict.fromkeys(str(problem["parameter"]) for problem in problems))
     message = f"invalid: {', '.join(names)}; details says why"
     return answer_error(400, ErrorCode.VALIDATION_ERROR, message, details=problems)
+
+
+async def _unknown_run(_request: Request, error: Exception) -> Response:
+    hint = "GET /api/v2/analytics/runs lists them."
+    return answer_error(404, ErrorCode.NOT_FOUND, str(error).removeprefix("run: "), hint=hint)
+
+
+async def _run_refused(_request: Request, error: Exception) -> Response:
+    """The step is not possible as things stand; the message says what is."""
+    hint = "GET /api/v2/analytics/runs shows where each run stands."
+    return answer_error(409, ErrorCode.CONFLICT, str(error).removeprefix("run: "), hint=hint)
 
 
 async def _forbidden(_request: Request, error: Exception) -> Response:

@@ -5,7 +5,20 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
-from diamond_opus.api.admin import api_keys, pricing_rules
+from diamond_opus.api.admin import (
+    api_keys,
+    events,
+    free_query,
+    heatmap,
+    logs,
+    overview,
+    pricing_rules,
+    put_right,
+    replays,
+    runs,
+    start_runs,
+    watermark,
+)
 from diamond_opus.api.public import diamonds, explanation, export
 from diamond_opus.api.schemas import Error
 
@@ -23,6 +36,11 @@ COMMON_ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"description": "RATE_LIMITED: wait for Retry-After seconds."},
     500: {"description": "INTERNAL_ERROR: recorded under its trace id."},
     503: {"description": "SERVICE_UNAVAILABLE: try again after Retry-After seconds."},
+}
+
+
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    409: {"model": Error, "description": "CONFLICT: not as things stand; the message says what is possible."}
 }
 
 
@@ -48,5 +66,9 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(explanation.router)
     versioned.include_router(api_keys.router)
     versioned.include_router(pricing_rules.router)
+    for operators_room in (overview, runs, logs, free_query, events):
+        versioned.include_router(operators_room.router)
+    for acting_room in (start_runs, put_right, replays, heatmap, watermark):
+        versioned.include_router(acting_room.router, responses=_REFUSED)
     app.include_router(versioned)
     return app

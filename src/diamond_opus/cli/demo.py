@@ -14,6 +14,7 @@ from uuid import UUID
 
 import typer
 
+from diamond_opus.analytics.runs import RunFilter, list_runs
 from diamond_opus.api.serve import bind
 from diamond_opus.cli.demo_home import DemoHome
 from diamond_opus.cli.demo_simulator import running_simulator
@@ -23,7 +24,7 @@ from diamond_opus.cli.follow import view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
-from diamond_opus.cli.serving import check_start, serve_api
+from diamond_opus.cli.serving import check_start, run_together, serve_api
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
@@ -124,7 +125,7 @@ async def _demo(settings: Settings, options: Options, listener: socket.socket | 
             console.print(f"The {inventory} are here already: nothing is read again.", highlight=False)
         example = await _tell(url, run, options)
         if listener is not None and run.state is RunState.COMPLETED:
-            await _serve(settings, url, listener, example, stop)
+            await _serve(settings, url, listener, example, stop, home)
     return run
 
 
@@ -168,11 +169,30 @@ async def _tell(url: str, run: Run, options: Options) -> UUID | None:
 
 
 async def _serve(
-    settings: Settings, url: str, listener: socket.socket, example: UUID | None, stop: asyncio.Event
+    settings: Settings,
+    url: str,
+    listener: socket.socket,
+    example: UUID | None,
+    stop: asyncio.Event,
+    home: DemoHome,
 ) -> None:
+    """The API, and whatever does what an operator starts by it; what was started belongs to the demo too."""
     key = await _new_key(url)
-    async with open_pipeline(settings, url, service="demo") as pipeline:
-        await serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example))
+    since = datetime.now(UTC)
+    least = settings.consolidator_concurrency + 4
+    async with open_pipeline(settings, url, service="demo", least_connections=least) as pipeline:
+        try:
+            await run_together(
+                stop,
+                serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example)),
+                pipeline.consume_work(stop),
+                pipeline.consume_consolidation(stop),
+                pipeline.sweeper().run(stop),
+            )
+        finally:
+            async with pipeline.pool.connection() as conn:
+                for run in (await list_runs(conn, RunFilter(started_after=since), limit=1_000)).rows:
+                    home.remember(str(run["runId"]))
 
 
 async def _new_key(url: str) -> str:

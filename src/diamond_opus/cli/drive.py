@@ -3,11 +3,9 @@
 import asyncio
 
 from diamond_opus.cli.follow import View, follow
-from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
 from diamond_opus.runs import store
 from diamond_opus.runs.model import Run, RunType
-from diamond_opus.schedule.plan_run import plan_run
-from diamond_opus.wiring import Pipeline, planning_settings
+from diamond_opus.wiring import Pipeline
 
 #: How soon this process looks again for what is due; its wake-ups never leave it.
 _SWEEP_SECONDS = 5
@@ -15,17 +13,7 @@ _SWEEP_SECONDS = 5
 
 async def plan(pipeline: Pipeline, feed: str, run_type: RunType | None, view: View) -> Run:
     """Plan a new run and wake its workers. Raises RunRefused while the feed has an active one."""
-    run_id = await plan_run(
-        pool=pipeline.pool,
-        source=pipeline.sources[feed],
-        watermarks=pipeline.watermarks,
-        work_items=pipeline.queues[WORK_ITEMS],
-        consolidate=pipeline.queues[CONSOLIDATE],
-        alerts=pipeline.alerts,
-        run_type=run_type,
-        settings=planning_settings(pipeline.settings),
-        on_count=view.counting,
-    )
+    run_id = await pipeline.plan_run(feed, run_type, on_count=view.counting)
     async with pipeline.pool.connection() as conn:
         return await store.get_run(conn, run_id)
 

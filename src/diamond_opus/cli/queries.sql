@@ -21,13 +21,17 @@ WHERE r.state IN ('planned', 'ingesting')
   AND p.state IN ('pending', 'running');
 
 -- name: open_consolidations
--- Every run that a consolidator may still have to end; 'held' while somebody has the right to end it.
+-- Every run that a consolidator may still have to end, or whose accepted removals it may have to do; 'held' while
+-- somebody has the right to.
 SELECT
     run_id::text AS key,
     CASE WHEN finalise_expires_at >= clock_timestamp() THEN 'held' ELSE 'open' END AS state,
     finalise_expires_at AS held_until
 FROM run_metadata
-WHERE state IN ('ingested', 'consolidating')
+WHERE (
+      state IN ('ingested', 'consolidating')
+      OR (removals_accepted_at IS NOT NULL AND removals_settled_at IS NULL)
+  )
   AND feed = ANY(%(feeds)s);
 
 -- name: demo_totals

@@ -9,6 +9,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
+from diamond_opus.analytics.rows import camel
 from diamond_opus.runs.model import Partition, PartitionState, Run, RunState
 
 _COLORS = {RunState.COMPLETED: "green", RunState.FAILED: "red", RunState.CANCELLED: "yellow"}
@@ -22,9 +23,10 @@ def run_as_json(run: Run, partitions: Sequence[Partition] = ()) -> dict[str, Any
     return document
 
 
-def print_run(console: Console, run: Run, partitions: Sequence[Partition] = ()) -> None:
+def print_run(console: Console, run: Run, partitions: Sequence[Partition] = (), *, guarded: int = 0) -> None:
+    """``guarded`` stones seem to be gone and wait for a person."""
     color = _COLORS.get(run.state, "cyan")
-    console.print(f"Run [bold]{run.run_id}[/] ({run.feed}, {run.run_type}): [{color}]{run.state}[/]")
+    console.print(f"Run [bold]{run.run_id}[/] ({run.feed}, {_type(run)}): [{color}]{run.state}[/]")
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -45,6 +47,11 @@ def print_run(console: Console, run: Run, partitions: Sequence[Partition] = ()) 
         console.print(f"Watermark: {run.watermark_after.isoformat()}")
     if run.error:
         console.print(f"[red]{run.error}[/]")
+    if guarded:
+        console.print(
+            f"[yellow]{guarded:,} stones seem to be gone, more than can be believed. If they are: "
+            f"diamond accept-removals {run.run_id}[/]"
+        )
     troubled = [p for p in partitions if p.state is not PartitionState.COMPLETED or p.count_disputed]
     for partition in troubled:
         reason = partition.last_error or "; ".join(partition.notes) or ""
@@ -61,7 +68,7 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
         table.add_row(
             str(run.run_id),
             run.feed,
-            run.run_type,
+            _type(run),
             f"[{_COLORS.get(run.state, 'cyan')}]{run.state}[/]",
             f"{run.started_at:%Y-%m-%d %H:%M:%S}",
             f"{run.completed_workers}/{run.expected_workers}",
@@ -71,17 +78,17 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
     console.print(table)
 
 
+def _type(run: Run) -> str:
+    """A replay reads nothing, so it is neither full nor incremental to a person."""
+    return "replay" if run.is_replay else run.run_type
+
+
 def _failed(run: Run) -> str:
     return f"{run.failed_workers} failed; try again: diamond retry {run.run_id}" if run.failed_workers else ""
 
 
 def _camel(values: dict[str, Any]) -> dict[str, Any]:
-    return {_camel_name(name): _plain(value) for name, value in values.items()}
-
-
-def _camel_name(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
+    return {camel(name): _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

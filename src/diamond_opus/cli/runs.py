@@ -1,4 +1,4 @@
-"""``status``, ``retry``, ``consolidate``, ``cancel``: look at runs and put them right."""
+"""``status``, ``retry``, ``consolidate``, ``cancel``, ``accept-removals``: look at runs and put them right."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,29 +8,27 @@ from uuid import UUID
 
 import typer
 
+from diamond_opus.analytics.runs import newest_runs, removals_of
 from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run, print_runs, run_as_json
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_schema
+from diamond_opus.consolidate import acceptance
 from diamond_opus.db.pool import Pool
-from diamond_opus.queue.messages import Consolidate
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
 from diamond_opus.runs import store
 from diamond_opus.runs.model import Run, RunState
 from diamond_opus.settings import Settings
-from diamond_opus.wakeups import wake_partitions
+from diamond_opus.wakeups import wake_partitions, wake_runs
 from diamond_opus.wiring import Pipeline, open_database, open_pipeline
 
 RunArgument = Annotated[UUID, typer.Argument(metavar="RUN", help="The run's id; see: diamond status")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")]
 
-#: Above the sweeper's own wake numbers, so that a person's wake-up is never taken for one of them.
-_BY_HAND = 2_000_000
-
 
 def register(app: typer.Typer) -> None:
-    for command in (status, retry, consolidate, cancel):
+    for command in (status, retry, consolidate, cancel, accept_removals):
         app.command()(command)
 
 
@@ -45,7 +43,7 @@ async def _status(settings: Settings, run_id: UUID | None, as_json: bool) -> Non
     async with _opened(settings, "status") as p:
         async with p.pool.connection() as conn:
             if run_id is None:
-                runs = await store.list_runs(conn)
+                runs = await newest_runs(conn)
                 if as_json:
                     print(json.dumps([run_as_json(run) for run in runs]))
                 else:
@@ -53,10 +51,11 @@ async def _status(settings: Settings, run_id: UUID | None, as_json: bool) -> Non
                 return
             run = await store.get_run(conn, run_id)
             partitions = await store.list_partitions(conn, run_id)
+            removals = await removals_of(conn, run_id)
         if as_json:
             print(json.dumps(run_as_json(run, partitions)))
         else:
-            print_run(output, run, partitions)
+            print_run(output, run, partitions, guarded=removals.get("guarded", 0))
 
 
 def retry(
@@ -94,9 +93,9 @@ def consolidate(
 async def _consolidate(settings: Settings, run_id: UUID, force: bool, wait: bool, as_json: bool) -> None:
     async with _opened(settings, "consolidate") as p:
         async with p.pool.connection() as conn:
-            run = await store.start_consolidating(conn, run_id, force=force, actor=actor())
-        wake = Consolidate(run_id=run.run_id, trace_id=run.trace_id, feed=run.feed, force=force)
-        await p.queues[CONSOLIDATE].send([wake.to_message(wakes=_BY_HAND)])
+            await store.start_consolidating(conn, run_id, force=force, actor=actor())
+            due = await store.take_run(conn, run_id)
+        await wake_runs(p.queues[CONSOLIDATE], [due])
         console.print(f"The consolidation of {run_id} is queued.")
         await _after(p.pool, run_id, wait, as_json)
 
@@ -111,6 +110,23 @@ async def _cancel(settings: Settings, run_id: UUID) -> None:
         async with p.pool.connection() as conn:
             await store.cancel_run(conn, run_id, actor=actor())
         console.print(f"{run_id} is cancelled.")
+
+
+def accept_removals(run_id: RunArgument) -> None:
+    """Let stones that the guard kept be removed; each is asked for once more before it is."""
+    run_async(_accept_removals(prepare("accept-removals", quiet=True), run_id))
+
+
+async def _accept_removals(settings: Settings, run_id: UUID) -> None:
+    async with _opened(settings, "accept-removals") as p:
+        async with p.pool.connection() as conn:
+            accepted = await acceptance.accept_removals(conn, run_id, actor=actor())
+            due = await store.take_run(conn, run_id)
+        await wake_runs(p.queues[CONSOLIDATE], [due])
+        console.print(
+            f"A consolidator asks for {accepted.candidates} stones of {run_id} and removes those that are gone; "
+            f"see: diamond status {run_id}"
+        )
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from diamond_opus.api.app import create_app
 from diamond_opus.api.client_address import ClientAddresses
 from diamond_opus.api.dependencies import ApiDependencies
+from diamond_opus.api.operators import ended_with
 from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.api.serve import bind, serve
 from diamond_opus.db.migrate import pending
@@ -107,7 +108,10 @@ async def serve_api(
         app = create_app(dependencies)
         indexing = asyncio.create_task(dependencies.catalog.run(pipeline.pool, stop))
         try:
-            await serve(app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener)
+            async with ended_with(app, stop):
+                await serve(
+                    app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener
+                )
         finally:
             indexing.cancel()
             await asyncio.gather(indexing, return_exceptions=True)

@@ -13,6 +13,7 @@ from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.consolidate.acceptance import settle_accepted
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
 from diamond_opus.consolidate.removal import remove_missing
 from diamond_opus.db.pool import run_in_transaction
@@ -89,7 +90,20 @@ class Consolidator:
 
     async def handle_consolidate(self, message: Received) -> None:
         """Whether it is forced was decided, and written down, by whoever asked for it; the message only wakes."""
-        await self.consolidate(Consolidate.from_received(message).run_id)
+        run_id = Consolidate.from_received(message).run_id
+        if not await self.settle_removals(run_id):
+            await self.consolidate(run_id)
+
+    async def settle_removals(self, run_id: UUID) -> bool:
+        """Remove what the guard held back and a person accepted; False when nothing of the kind is due."""
+        return await settle_accepted(
+            self._pool,
+            run_id,
+            self._sources,
+            lease_seconds=self._settings.lease_seconds,
+            first_backoff_seconds=self._settings.first_backoff_seconds,
+            longest_backoff_seconds=self._settings.longest_backoff_seconds,
+        )
 
     async def consolidate(self, run_id: UUID) -> None:
         """Work on the run until its stones are done or others do the rest; end it if nothing is left."""
@@ -201,8 +215,8 @@ class Consolidator:
         log.info("run_completed", run_id=run.run_id, watermark_after=moved_to)
 
     async def _move_watermark(self, run: Run) -> datetime | None:
-        """To the run's planning time, never past a range that was not read."""
-        if run.forced:
+        """To the run's planning time, never past a range that was not read, and not by a replay, which read none."""
+        if run.forced or run.is_replay:
             return None
         moved = Watermark(run.updated_to, str(run.run_id), self._clock.now())
         return (await advance(self._watermarks, run.feed, moved)).last_updated_at

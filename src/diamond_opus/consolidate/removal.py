@@ -43,6 +43,18 @@ async def remove_missing(
     async with pool.connection() as conn:
         await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
         await _guard(conn, run_id, feed, alerts, share=guard_share)
+    return await remove_confirmed(pool, run_id, feed, source, renew=renew)
+
+
+async def remove_confirmed(
+    pool: Pool,
+    run_id: UUID,
+    feed: str,
+    source: StoneSource | None,
+    *,
+    renew: Callable[[], Awaitable[None]],
+) -> int:
+    """Ask about every frozen candidate and remove what is gone; returns how many the run has removed so far."""
     for lab_grown in (False, True):
         while ids := await _next(
             pool, run_id, lab_grown, limit=source.page_limit - _WITNESSES if source else 1000
@@ -77,7 +89,7 @@ async def _guard(
                 event="removal_guarded",
                 title=f"{row['missing']} {kind} stones of {feed} are missing; none was removed",
                 text=f"That is more than {share:.0%} of the {row['active']} on sale. If the supplier really withdrew "
-                f"them, accept the removals of run {run_id}; otherwise look at the feed's filter and the next run.",
+                f"them: diamond accept-removals {run_id}. Otherwise look at the feed's filter and the next run.",
                 run_id=str(run_id),
                 fields={"missing": row["missing"], "active": row["active"]},
             )
@@ -116,7 +128,7 @@ async def _look_up(
 ) -> tuple[list[str], list[str]]:
     """Which of ``ids`` the supplier shows, and which stay uncertain.
 
-    Stones that this very run has read are asked for among them: an answer without any of these witnesses proves
+    Stones that were read since the run began are asked for among them: an answer without any of these witnesses proves
     nothing about the others, for the look-up itself may have failed (a filter not honoured, ids in another form).
     """
     async with pool.connection() as conn, conn.cursor(row_factory=scalar_row) as cursor:

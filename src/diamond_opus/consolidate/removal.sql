@@ -56,12 +56,15 @@ ORDER BY supplier_stone_id
 LIMIT %(limit)s;
 
 -- name: witnesses
--- A few stones of the type that this run has read: if the supplier still knows any, it knows one of these.
-SELECT supplier_stone_id
-FROM raw_diamonds
-WHERE feed = %(feed)s
-  AND asked_lab_grown = %(lab_grown)s
-  AND last_seen_run_id = %(run_id)s
+-- A few stones of the type that this run, or one after it, has read: if the supplier still knows any, it knows one of
+-- these.
+SELECT w.supplier_stone_id
+FROM run_metadata AS r
+JOIN raw_diamonds AS w ON w.feed = %(feed)s
+WHERE r.run_id = %(run_id)s
+  AND w.asked_lab_grown = %(lab_grown)s
+  AND (w.last_seen_run_id = r.run_id OR w.last_seen_at >= r.started_at)
+  AND w.removed_at IS NULL
 LIMIT %(limit)s;
 
 -- name: decide_candidates
@@ -129,3 +132,68 @@ SET last_seen_at = clock_timestamp(),
     last_seen_run_id = %(run_id)s
 WHERE feed = %(feed)s
   AND supplier_stone_id = ANY (%(present)s);
+
+-- name: count_guarded
+SELECT count(*)
+FROM removal_candidates
+WHERE run_id = %(run_id)s
+  AND state = 'guarded';
+
+-- name: accept_guarded
+-- The frozen list, looked at again: what was seen since is there, the rest waits for the supplier's word.
+UPDATE removal_candidates AS c
+SET state = CASE WHEN w.last_seen_run_id <> r.run_id AND w.last_seen_at < r.started_at THEN 'frozen' ELSE 'present' END,
+    decided_at = CASE WHEN w.last_seen_run_id <> r.run_id AND w.last_seen_at < r.started_at THEN NULL ELSE now() END
+FROM run_metadata AS r, raw_diamonds AS w
+WHERE c.run_id = %(run_id)s
+  AND c.state = 'guarded'
+  AND r.run_id = c.run_id
+  AND w.feed = c.feed
+  AND w.supplier_stone_id = c.supplier_stone_id;
+
+-- name: note_acceptance
+UPDATE run_metadata
+SET removals_accepted_at = clock_timestamp(),
+    removals_settled_at = NULL,
+    attempts = 0
+WHERE run_id = %(run_id)s;
+
+-- name: take_accepted
+-- The right to settle what was accepted, under the lease that ends a run as well.
+UPDATE run_metadata
+SET finalise_token = gen_random_uuid(),
+    finalise_expires_at = clock_timestamp() + %(lease)s
+WHERE run_id = %(run_id)s
+  AND state = 'completed'
+  AND removals_accepted_at IS NOT NULL
+  AND removals_settled_at IS NULL
+  AND (next_attempt_at IS NULL OR next_attempt_at <= clock_timestamp())
+  AND (finalise_expires_at IS NULL OR finalise_expires_at < clock_timestamp())
+RETURNING feed, finalise_token;
+
+-- name: renew_accepted
+UPDATE run_metadata
+SET finalise_expires_at = clock_timestamp() + %(lease)s
+WHERE run_id = %(run_id)s
+  AND finalise_token = %(token)s
+RETURNING 1;
+
+-- name: settle_accepted
+UPDATE run_metadata
+SET removals_settled_at = clock_timestamp(),
+    attempts = 0,
+    finalise_token = NULL,
+    finalise_expires_at = NULL
+WHERE run_id = %(run_id)s
+  AND finalise_token = %(token)s
+RETURNING 1;
+
+-- name: postpone_accepted
+-- The supplier is away: later again, for a person has said yes and nothing is lost by waiting.
+UPDATE run_metadata
+SET attempts = attempts + 1,
+    next_attempt_at = clock_timestamp() + least(%(delay)s * power(2, least(attempts, 20)), %(longest)s),
+    finalise_token = NULL,
+    finalise_expires_at = NULL
+WHERE run_id = %(run_id)s
+  AND finalise_token = %(token)s;

@@ -63,6 +63,10 @@ class RunRefused(DiamondError):
     """The run cannot take the step asked for; the message says why and what can be done instead."""
 
 
+class UnknownRun(RunRefused):
+    """There is no such run."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionPlan:
     """A partition before it is stored: whole dollars, both ends inclusive, ``price_to`` None is open."""
@@ -77,7 +81,10 @@ class PartitionPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A run before it is stored. ``updated_to`` is its planning time, which becomes the watermark."""
+    """A run before it is stored. ``updated_to`` is its planning time, which becomes the watermark.
+
+    A replay has no partitions: it maps what is pending anew, and the watermark stays.
+    """
 
     feed: str
     run_type: RunType
@@ -87,6 +94,7 @@ class RunPlan:
     trace_id: str
     expected_records: int
     partitions: tuple[PartitionPlan, ...]
+    is_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,9 @@ class Run:
     consolidation_started_at: datetime | None
     consolidation_completed_at: datetime | None
     completed_at: datetime | None
+    is_replay: bool = False
+    removals_accepted_at: datetime | None = None
+    removals_settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

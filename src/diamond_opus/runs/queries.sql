@@ -2,11 +2,11 @@
 -- Fails on run_metadata_one_active_per_feed while another run of the feed is active. A run without partitions has
 -- nothing to ingest and waits for consolidation at once.
 INSERT INTO run_metadata (
-    feed, run_type, state, expected_workers, watermark_before, updated_from, updated_to, trace_id, expected_records,
-    ingest_completed_at
+    run_id, feed, run_type, is_replay, state, expected_workers, watermark_before, updated_from, updated_to, trace_id,
+    expected_records, ingest_completed_at
 )
 VALUES (
-    %(feed)s, %(run_type)s, CASE WHEN %(workers)s = 0 THEN 'ingested' ELSE 'planned' END, %(workers)s,
+    coalesce(%(run_id)s, gen_random_uuid()), %(feed)s, %(run_type)s, %(is_replay)s, CASE WHEN %(workers)s = 0 THEN 'ingested' ELSE 'planned' END, %(workers)s,
     %(watermark_before)s, %(updated_from)s, %(updated_to)s, %(trace_id)s, %(expected_records)s,
     CASE WHEN %(workers)s = 0 THEN now() END
 )
@@ -17,39 +17,20 @@ INSERT INTO partition_progress (run_id, partition_id, kind, lab_grown, price_fro
 VALUES (%(run_id)s, %(partition_id)s, %(kind)s, %(lab_grown)s, %(price_from)s, %(price_to)s, %(expected_records)s);
 
 -- name: get_run
--- While a run is being read its figures are those of its partitions so far.
 SELECT
-    r.run_id, r.feed, r.run_type, r.state, r.expected_workers, r.completed_workers, r.failed_workers,
-    r.watermark_before, r.watermark_after, r.updated_from, r.updated_to, r.trace_id, r.forced, r.expected_records,
-    CASE WHEN r.ingest_completed_at IS NULL THEN p.fetched ELSE r.fetched_records END AS fetched_records,
-    CASE WHEN r.ingest_completed_at IS NULL THEN p.distinct_stones ELSE r.distinct_records END AS distinct_records,
-    r.unchanged_records, r.rejected_records,
-    CASE WHEN r.ingest_completed_at IS NULL THEN p.unreadable ELSE r.unreadable_records END AS unreadable_records,
-    r.removed_records, r.consolidation_processed, r.consolidation_errors, r.consolidation_total, r.error,
-    r.started_at, r.ingest_completed_at, r.consolidation_started_at, r.consolidation_completed_at, r.completed_at
-FROM run_metadata AS r
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(sum(fetched_records), 0)::bigint AS fetched,
-        coalesce(sum(distinct_records), 0)::bigint AS distinct_stones,
-        coalesce(sum(unreadable_records), 0)::bigint AS unreadable
-    FROM partition_progress
-    WHERE run_id = r.run_id
-) AS p
-WHERE r.run_id = %(run_id)s;
+    run_id, feed, run_type, state, expected_workers, completed_workers, failed_workers, watermark_before,
+    watermark_after, updated_from, updated_to, trace_id, forced, is_replay, expected_records, fetched_records,
+    distinct_records, unchanged_records, rejected_records, unreadable_records, removed_records, removals_accepted_at,
+    removals_settled_at, consolidation_processed, consolidation_errors, consolidation_total, error, started_at,
+    ingest_completed_at, consolidation_started_at, consolidation_completed_at, completed_at
+FROM run_overview
+WHERE run_id = %(run_id)s;
 
 -- name: find_active_run
 SELECT run_id
 FROM run_metadata
 WHERE feed = %(feed)s
   AND state IN ('planned', 'ingesting', 'ingested', 'consolidating');
-
--- name: list_runs
-SELECT run_id
-FROM run_metadata
-WHERE %(feed)s::text IS NULL OR feed = %(feed)s
-ORDER BY started_at DESC, run_id
-LIMIT %(limit)s;
 
 -- name: list_partitions
 SELECT
@@ -285,10 +266,14 @@ RETURNING
     r.updated_from, r.updated_to, p.wakes;
 
 -- name: take_due_runs
+-- Runs that wait for consolidation, for its end, or for removals that a person accepted.
 UPDATE run_metadata
 SET woken_at = clock_timestamp(),
     wakes = wakes + 1
-WHERE state IN ('ingested', 'consolidating')
+WHERE (
+      state IN ('ingested', 'consolidating')
+      OR (removals_accepted_at IS NOT NULL AND removals_settled_at IS NULL)
+  )
   AND (%(feed)s::text IS NULL OR feed = %(feed)s)
   AND (next_attempt_at IS NULL OR next_attempt_at <= clock_timestamp())
   AND (finalise_expires_at IS NULL OR finalise_expires_at < clock_timestamp())
@@ -307,12 +292,14 @@ WHERE duties.holder = EXCLUDED.holder
 RETURNING 1;
 
 -- name: newer_run_exists
+-- A replay read nothing, so it makes no older run pointless.
 SELECT EXISTS (
     SELECT
     FROM run_metadata AS newer
     JOIN run_metadata AS this ON this.run_id = %(run_id)s
     WHERE newer.feed = this.feed
       AND newer.started_at > this.started_at
+      AND NOT newer.is_replay
 );
 
 -- name: retry_partitions
@@ -371,6 +358,15 @@ SET state = 'consolidating',
     next_attempt_at = NULL,
     error = CASE WHEN %(forced)s THEN error END
 WHERE run_id = %(run_id)s;
+
+-- name: take_run
+-- A person's wake-up: due at once, whatever it was postponed for, and counted, so that its message is a new one.
+UPDATE run_metadata
+SET woken_at = clock_timestamp(),
+    wakes = wakes + 1,
+    next_attempt_at = NULL
+WHERE run_id = %(run_id)s
+RETURNING run_id, feed, trace_id, forced, wakes;
 
 -- name: postponed_until
 SELECT next_attempt_at

@@ -5,6 +5,7 @@ caller may call them alone or inside a larger unit of work.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ from diamond_opus.runs.model import (
     RunRefused,
     RunState,
     RunType,
+    UnknownRun,
 )
 
 QUERIES = load_queries("diamond_opus.runs")
@@ -36,15 +38,20 @@ QUERIES = load_queries("diamond_opus.runs")
 ACTIVE = (RunState.PLANNED, RunState.INGESTING, RunState.INGESTED, RunState.CONSOLIDATING)
 
 
-async def create_run(conn: AsyncConnection[Any], plan: RunPlan) -> UUID:
-    """Store a run and all its partitions, or nothing. Raises RunRefused while another run of the feed is active."""
+async def create_run(conn: AsyncConnection[Any], plan: RunPlan, *, run_id: UUID | None = None) -> UUID:
+    """Store a run and all its partitions, or nothing; ``run_id`` is for who had to name it before it was planned.
+
+    Raises RunRefused while another run of the feed is active.
+    """
     try:
         async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
             await cursor.execute(
                 QUERIES["insert_run"],
                 {
+                    "run_id": run_id,
                     "feed": plan.feed,
                     "run_type": plan.run_type,
+                    "is_replay": plan.is_replay,
                     "workers": len(plan.partitions),
                     "watermark_before": plan.watermark_before,
                     "updated_from": plan.updated_from,
@@ -53,12 +60,12 @@ async def create_run(conn: AsyncConnection[Any], plan: RunPlan) -> UUID:
                     "expected_records": plan.expected_records,
                 },
             )
-            run_id: UUID = _the(await cursor.fetchone())
+            stored_id: UUID = _the(await cursor.fetchone())
             for partition in plan.partitions:
                 await cursor.execute(
                     QUERIES["insert_partition"],
                     {
-                        "run_id": run_id,
+                        "run_id": stored_id,
                         "partition_id": partition.partition_id,
                         "kind": "catch_up" if partition.is_catch_up else "range",
                         "lab_grown": partition.lab_grown,
@@ -73,17 +80,23 @@ async def create_run(conn: AsyncConnection[Any], plan: RunPlan) -> UUID:
             f"run: feed {plan.feed} already has an active run ({active.run_id if active else 'just ended'}); "
             "wait for it, or cancel it with: diamond cancel RUN"
         ) from error
-    return run_id
+    return stored_id
 
 
 async def get_run(conn: AsyncConnection[Any], run_id: UUID) -> Run:
-    """Raises RunRefused when there is no such run."""
+    """Raises UnknownRun."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(QUERIES["get_run"], {"run_id": run_id})
         row = await cursor.fetchone()
     if row is None:
-        raise RunRefused(f"run: there is no run {run_id}; list them with: diamond status")
-    return Run(**{**row, "run_type": RunType(row["run_type"]), "state": RunState(row["state"])})
+        raise _unknown(run_id)
+    return as_run(row)
+
+
+def as_run(row: Mapping[str, Any]) -> Run:
+    """A run from the columns of ``run_overview`` that it has; others are ignored."""
+    values = {field.name: row[field.name] for field in fields(Run)}
+    return Run(**{**values, "run_type": RunType(row["run_type"]), "state": RunState(row["state"])})
 
 
 async def find_active_run(conn: AsyncConnection[Any], feed: str) -> Run | None:
@@ -91,14 +104,6 @@ async def find_active_run(conn: AsyncConnection[Any], feed: str) -> Run | None:
         await cursor.execute(QUERIES["find_active_run"], {"feed": feed})
         run_id = await cursor.fetchone()
     return None if run_id is None else await get_run(conn, run_id)
-
-
-async def list_runs(conn: AsyncConnection[Any], *, feed: str | None = None, limit: int = 10) -> Sequence[Run]:
-    """The newest first."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(QUERIES["list_runs"], {"feed": feed, "limit": limit})
-        ids = await cursor.fetchall()
-    return [await get_run(conn, run_id) for run_id in ids]
 
 
 async def list_partitions(conn: AsyncConnection[Any], run_id: UUID) -> Sequence[Partition]:
@@ -236,7 +241,7 @@ async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
         await cursor.execute(QUERIES["lock_run"], {"run_id": run_id})
         run = await cursor.fetchone()
         if run is None:
-            raise RunRefused(f"run: there is no run {run_id}")
+            raise _unknown(run_id)
         state = RunState(run["state"])
         if state is not RunState.INGESTING:
             return state
@@ -332,7 +337,7 @@ async def cancel_run(conn: AsyncConnection[Any], run_id: UUID, *, actor: str) ->
 
 
 async def start_consolidating(conn: AsyncConnection[Any], run_id: UUID, *, force: bool, actor: str) -> Run:
-    """Take the run into consolidation, or join one that is there already.
+    """A person's wish: take the run into consolidation, or join one that is there already; audited in either case.
 
     A run that failed while it was consolidated goes on; one with unread partitions only by force, and then the
     watermark stays. Raises RunRefused when it is not ready.
@@ -341,16 +346,15 @@ async def start_consolidating(conn: AsyncConnection[Any], run_id: UUID, *, force
         state = await _lock(conn, run_id)
         run = await get_run(conn, run_id)
         is_partial = run.completed_workers < run.expected_workers
-        if state is RunState.CONSOLIDATING:
-            return run
         if state is RunState.FAILED and (force or not is_partial):
             await _refuse_when_newer(conn, run_id)
-            await _audit(conn, actor, "run.consolidate", run_id, {"forced": is_partial})
-        elif state is not RunState.INGESTED:
+        elif state not in (RunState.INGESTED, RunState.CONSOLIDATING):
             hint = "; consolidate what is there with --force" if state is RunState.FAILED else ""
             raise RunRefused(f"run: {run_id} is {state}, not ready for consolidation{hint}")
-        await _guarded(conn, "start_consolidating", run_id, {"feed": run.feed, "forced": is_partial})
-        return await get_run(conn, run_id)
+        await _audit(conn, actor, "run.consolidate", run_id, {"forced": is_partial})
+        if state is RunState.CONSOLIDATING:
+            return run
+        return await _begin_consolidation(conn, run, forced=is_partial)
 
 
 async def join_consolidation(conn: AsyncConnection[Any], run_id: UUID) -> Run:
@@ -362,7 +366,7 @@ async def join_consolidation(conn: AsyncConnection[Any], run_id: UUID) -> Run:
     async with conn.transaction():
         state = await _lock(conn, run_id)
         if state is RunState.INGESTED:
-            return await start_consolidating(conn, run_id, force=False, actor="consolidator")
+            return await _begin_consolidation(conn, await get_run(conn, run_id), forced=False)
         if state is not RunState.CONSOLIDATING:
             raise RunRefused(f"run: {run_id} is {state}, there is nothing to consolidate")
         async with conn.cursor(row_factory=scalar_row) as cursor:
@@ -373,6 +377,16 @@ async def join_consolidation(conn: AsyncConnection[Any], run_id: UUID) -> Run:
                 f"run: the consolidation of {run_id} failed and is tried again at {until:%H:%M:%S}"
             )
         return await get_run(conn, run_id)
+
+
+async def take_run(conn: AsyncConnection[Any], run_id: UUID) -> DueRun:
+    """Make a run due now because a person wants it, and count the wake. Raises UnknownRun."""
+    async with conn.cursor(row_factory=class_row(DueRun)) as cursor:
+        await cursor.execute(QUERIES["take_run"], {"run_id": run_id})
+        due = await cursor.fetchone()
+    if due is None:
+        raise _unknown(run_id)
+    return due
 
 
 async def take_finalisation(conn: AsyncConnection[Any], run_id: UUID, *, lease_seconds: float) -> UUID | None:
@@ -482,13 +496,22 @@ async def database_time(conn: AsyncConnection[Any]) -> datetime:
     return now
 
 
+async def _begin_consolidation(conn: AsyncConnection[Any], run: Run, *, forced: bool) -> Run:
+    await _guarded(conn, "start_consolidating", run.run_id, {"feed": run.feed, "forced": forced})
+    return await get_run(conn, run.run_id)
+
+
 async def _lock(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(QUERIES["lock_run"], {"run_id": run_id})
         row = await cursor.fetchone()
     if row is None:
-        raise RunRefused(f"run: there is no run {run_id}; list them with: diamond status")
+        raise _unknown(run_id)
     return RunState(row["state"])
+
+
+def _unknown(run_id: UUID) -> UnknownRun:
+    return UnknownRun(f"run: there is no run {run_id}; list them with: diamond status")
 
 
 async def _refuse_when_newer(conn: AsyncConnection[Any], run_id: UUID) -> None:

@@ -1,7 +1,6 @@
 """Plans a run: its type, its window, its partitions by real counts; stores it whole and wakes the workers."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,22 +14,19 @@ from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.observability.trace import new_trace_id
-from diamond_opus.partitioning.density import DensityMap, reconcile
+from diamond_opus.partitioning.density import DensityMap
 from diamond_opus.partitioning.plan import plan_partitions
-from diamond_opus.partitioning.scan import DensityScan
 from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.protocol import Queue
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
+from diamond_opus.schedule.count_density import OnCount, Scan, count_density
 from diamond_opus.wakeups import wake_partitions, wake_runs
 from diamond_opus.watermark.protocol import WatermarkStore
 
 log = get_logger("schedule")
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
-
-#: How many counts are asked at once while planning; the request budget decides how fast they go out.
-_CONCURRENT_COUNTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +35,6 @@ class PlanningSettings:
 
     safety_minutes: int = 15
     heatmap: HeatmapSettings = field(default_factory=HeatmapSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """A density map and what it cost."""
-
-    density: DensityMap
-    api_calls: int
-
-
-#: Told how many counts are done and how many are wanted, for a progress bar.
-OnCount = Callable[[int, int], None]
 
 
 async def plan_run(
@@ -64,8 +48,11 @@ async def plan_run(
     run_type: RunType | None,
     settings: PlanningSettings,
     on_count: OnCount | None = None,
+    run_id: UUID | None = None,
 ) -> UUID:
-    """Returns the new run's id. Raises RunRefused while the feed has an active run, and what the source raises.
+    """Returns the new run's id, which is ``run_id`` if given.
+
+    Raises RunRefused while the feed has an active run, and what the source raises.
 
     Nothing is stored before the plan is whole: a planner that dies leaves no half-planned run behind. The window's
     end is the database's time before the first count, so whatever changes while we plan is in the next window.
@@ -90,7 +77,7 @@ async def plan_run(
     scans = await scan_density(pool, source, chosen, updated_from, settings.heatmap, on_count=on_count)
     plan = _plan(feed, chosen, scans, settings.heatmap, before, updated_from, updated_to)
     async with pool.connection() as conn, conn.transaction():
-        run_id = await runs.create_run(conn, plan)
+        run_id = await runs.create_run(conn, plan, run_id=run_id)
         if updated_from is None:
             for scan in scans:
                 await _store_scan(conn, feed, run_id, scan, updated_to)
@@ -123,20 +110,8 @@ async def scan_density(
     """Both types' density by real counts; an incremental run counts its totals and borrows the last scan's shape."""
     if updated_from is not None:
         return await _borrow_density(pool, source, updated_from)
-    settings = settings if run_type is RunType.FULL else settings.for_incremental()
-    scan = DensityScan(settings)
-    done = 0
-    while wanted := scan.wanted():
-        asks = wanted[:_CONCURRENT_COUNTS]
-        counts = await asyncio.gather(*(source.count(selection) for selection in asks))
-        scan.answer(dict(zip(asks, counts, strict=True)))
-        done += len(asks)
-        if on_count:
-            on_count(done, done + len(scan.wanted()))
-    maps = scan.maps()
-    for density in maps:
-        log.info("density_reconciled", feed=source.name, result=str(reconcile(density)))
-    return [Scan(density, scan.calls(lab_grown=density.lab_grown)) for density in maps]
+    limits = settings if run_type is RunType.FULL else settings.for_incremental()
+    return await count_density(source, limits, on_count=on_count)
 
 
 async def _borrow_density(pool: Pool, source: StoneSource, updated_from: datetime) -> Sequence[Scan]:

@@ -1,0 +1,1 @@
+"""Analytics: what operators read of the pipeline; every number is computed here, once, for API, events and commands."""

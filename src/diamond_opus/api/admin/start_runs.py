@@ -1,0 +1,113 @@
+"""A run that a person starts: planned in the background of this process, read by the workers."""
+
+from uuid import UUID, uuid4
+
+import psycopg
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from diamond_opus.api.admin.watermark import read_feed
+from diamond_opus.api.answers import answer_json
+from diamond_opus.api.dependencies import ApiDependencies, Dependencies
+from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.operators import Operator, OperatorParts, Parts, refuse_parameters
+from diamond_opus.api.schemas import One
+from diamond_opus.api.schemas_triggers import StartBody, Started
+from diamond_opus.db.audit import record_act
+from diamond_opus.domain.errors import DiamondError
+from diamond_opus.observability.error_log import record_exception
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.runs import store
+from diamond_opus.runs.model import RunType
+
+router = APIRouter(prefix="/triggers", tags=["triggers"])
+
+log = get_logger(__name__)
+
+
+@router.post("/scheduler", status_code=202, summary="Start a run", responses={202: {"model": One[Started]}})
+async def start_run(
+    request: Request,
+    caller: Operator,
+    dependencies: Dependencies,
+    parts: Parts,
+    body: StartBody | None = None,
+) -> Response:
+    """Answers at once with the run's id; planning asks the supplier for counts and takes seconds to minutes.
+
+    The run appears under that id when its plan is whole. If planning fails nothing is stored of it, and the error log
+    has the reason. While the feed has an active run, or one is planned, the answer is 409.
+    """
+    refuse_parameters(request)
+    body = body or StartBody()
+    feed = read_feed(body.feed)
+    if feed not in dependencies.pipeline.sources:
+        raise ApiError(
+            503,
+            ErrorCode.SERVICE_UNAVAILABLE,
+            f"this process has no account with {feed}",
+            hint="Start the run with `diamond schedule`, or give the API the supplier's settings.",
+        )
+    if feed in parts.planning:
+        raise _conflict(f"a run of {feed} is being planned already")
+    run_id = uuid4()
+    settings = dependencies.pipeline.settings
+    chosen = body.run_type or settings.run_type
+    run_type = RunType(chosen) if chosen else None
+    parts.planning.add(feed)
+    try:
+        await _note_start(dependencies, caller.id, feed, run_type, run_id)
+    except BaseException:
+        parts.planning.discard(feed)
+        raise
+    parts.background.start(_plan(dependencies, parts, feed, run_type, run_id))
+    content = {
+        "message": f"a run of {feed} is being planned",
+        "runId": run_id,
+        "runType": run_type,
+        "feed": feed,
+        "status": "planning",
+        "requestedAt": dependencies.clock.now(),
+    }
+    return answer_json({"data": content}, status=202)
+
+
+async def _note_start(
+    dependencies: ApiDependencies, actor: str, feed: str, run_type: RunType | None, run_id: UUID
+) -> None:
+    """Raises ApiError while the feed has an active run."""
+    async with dependencies.unit_of_work() as conn:
+        active = await store.find_active_run(conn, feed)
+        if active is not None:
+            raise _conflict(f"run {active.run_id} of {feed} is {active.state}")
+        await record_act(
+            conn,
+            actor=actor,
+            action="run.start",
+            subject=str(run_id),
+            details={"feed": feed, "runType": run_type},
+        )
+
+
+async def _plan(
+    dependencies: ApiDependencies, parts: OperatorParts, feed: str, run_type: RunType | None, run_id: UUID
+) -> None:
+    """Nobody waits for it any more: what goes wrong is kept for the operator."""
+    try:
+        await dependencies.pipeline.plan_run(feed, run_type, run_id=run_id)
+    except (DiamondError, psycopg.Error, OSError) as error:
+        log.error("run_not_planned", run_id=run_id, feed=feed, reason=str(error))
+        await record_exception(
+            dependencies.pool, error, service="api", context={"runId": str(run_id), "feed": feed}
+        )
+    finally:
+        parts.planning.discard(feed)
+
+
+def _conflict(message: str) -> ApiError:
+    return ApiError(
+        409,
+        ErrorCode.CONFLICT,
+        message,
+        hint="Wait for its end, or cancel it with POST /api/v2/triggers/cancel-run.",
+    )
