@@ -23,7 +23,7 @@ from diamond_opus.cli.follow import view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
-from diamond_opus.cli.serving import check_start, serve_api
+from diamond_opus.cli.serving import check_start, run_together, serve_api
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
@@ -172,7 +172,11 @@ async def _serve(
 ) -> None:
     key = await _new_key(url)
     async with open_pipeline(settings, url, service="demo") as pipeline:
-        await serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example))
+        await run_together(
+            stop,
+            serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example)),
+            pipeline.trade_watch().run(stop),
+        )
 
 
 async def _new_key(url: str) -> str:
