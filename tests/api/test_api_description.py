@@ -18,7 +18,11 @@ def document() -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {path: operation for path, methods in document["paths"].items() for operation in methods.values()}
+    return {
+        path if method == "get" else f"{method} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
 
 
 def test_the_description_needs_no_database(document: dict[str, Any]) -> None:
@@ -29,7 +33,7 @@ def test_the_description_needs_no_database(document: dict[str, Any]) -> None:
 def test_every_route_of_the_api_says_how_to_authenticate_and_which_permission_it_needs(
     document: dict[str, Any],
 ) -> None:
-    versioned = {path: one for path, one in operations(document).items() if path.startswith("/api/v2/")}
+    versioned = {path: one for path, one in operations(document).items() if "/api/v2/" in path}
 
     assert {"/api/v2/diamonds", "/api/v2/diamonds/{id}"} <= set(versioned)
     for operation in versioned.values():

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from diamond_opus.api import docs, health
-from diamond_opus.api.public import diamonds, explanation, export
+from diamond_opus.api.admin import nivoda, trade_history
+from diamond_opus.api.public import diamonds, explanation, export, orders, trade
 from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
@@ -44,5 +45,9 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
+    versioned.include_router(trade.router)
+    versioned.include_router(orders.router)
+    versioned.include_router(trade_history.router)
+    versioned.include_router(nivoda.router)
     app.include_router(versioned)
     return app
