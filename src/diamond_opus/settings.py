@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     consolidator_concurrency: Positive = 2
     removal_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
+    # Trading. A lost answer is reported within 60 s: a lease of 20 s, and two turns of the watch.
+    trade_watch_seconds: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False)] = 10
+
     # Serving.
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, lt=65536)] = 3000

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from diamond_opus.alerts.log import LogAlerts
@@ -38,6 +39,9 @@ from diamond_opus.schedule.count_density import OnCount
 from diamond_opus.schedule.plan_run import PlanningSettings, plan_run
 from diamond_opus.schedule.sweep import Sweeper
 from diamond_opus.settings import Settings
+from diamond_opus.trade.desk import Desk
+from diamond_opus.trade.evidence import Patience
+from diamond_opus.trade.watch import TradeWatch, WatchSettings
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import WatermarkStore
 
@@ -169,6 +173,18 @@ class Pipeline:
             feed=feed,
             alone=alone,
         )
+
+    def desk(self, pool: Pool | None = None) -> Desk:
+        """Where holds and orders are made, on the connections given or on this process's own."""
+        return Desk(pool or self.pool, self.traders, self.mappers, self.alerts)
+
+    def trade_watch(self) -> TradeWatch:
+        # Before a free stone proves anything, the request that was lost must have ended, however slow it was.
+        settle = max(150.0, 2 * self.settings.nivoda_request_timeout_ms / 1000 + 60)
+        settings = WatchSettings(
+            seconds=self.settings.trade_watch_seconds, patience=Patience(settle=timedelta(seconds=settle))
+        )
+        return TradeWatch(self.desk(), holder=self.process_id, settings=settings)
 
     async def consume_work(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         await consume(

@@ -172,10 +172,11 @@ async def test_an_action_turned_away_was_surely_not_done(
 
 
 @each_action
+@pytest.mark.parametrize("code", [None, "BAD_USER_INPUT"])
 async def test_an_action_is_refused_in_the_suppliers_words(
-    supplier: ScriptedSupplier, trading: NivodaTrading, act: Action
+    supplier: ScriptedSupplier, trading: NivodaTrading, act: Action, code: str | None
 ) -> None:
-    supplier.then(error_answer("Diamond is not available"))
+    supplier.then(error_answer("Diamond is not available", code=code))
 
     with pytest.raises(Refused, match="was refused: Diamond is not available"):
         await act(trading)

@@ -39,7 +39,7 @@ async def local(world: World) -> dict[str, Any]:
     return {name: diamond[name] for name in LOCAL}
 
 
-@pytest.mark.parametrize("status", ["on_hold", "sold"])
+@pytest.mark.parametrize("status", ["on_hold", "sold", "unavailable"])
 @pytest.mark.parametrize("run_type", list(RunType))
 async def test_invariant_05_a_newer_listing_leaves_local_trade_alone(
     world: World, status: str, run_type: RunType
@@ -57,20 +57,20 @@ async def test_invariant_05_a_newer_listing_leaves_local_trade_alone(
 
 
 @pytest.mark.parametrize(
-    ("listed", "held_here", "sold_here"),
+    ("listed", "held_here", "sold_here", "not_for_sale_here"),
     [
-        ("AVAILABLE", "on_hold", "sold"),
-        ("HOLD", "on_hold", "sold"),
-        ("SOLD", "sold", "sold"),
-        ("NOT_AVAILABLE", "unavailable", "sold"),
+        ("AVAILABLE", "on_hold", "sold", "unavailable"),
+        ("HOLD", "on_hold", "sold", "unavailable"),
+        ("SOLD", "sold", "sold", "sold"),
+        ("NOT_AVAILABLE", "unavailable", "sold", "unavailable"),
     ],
 )
 async def test_invariant_05_what_a_shop_sees_follows_from_both(
-    world: World, listed: str, held_here: str, sold_here: str
+    world: World, listed: str, held_here: str, sold_here: str, not_for_sale_here: str
 ) -> None:
     world.supplier.change(STONE, availability=listed)
     await world.run()
-    for status, seen in (("on_hold", held_here), ("sold", sold_here)):
+    for status, seen in (("on_hold", held_here), ("sold", sold_here), ("unavailable", not_for_sale_here)):
         await trade(world, status)
         assert (await world.diamond(STONE))["availability"] == seen
 

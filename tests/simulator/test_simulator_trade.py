@@ -204,3 +204,42 @@ async def test_requests_and_locations_are_written_down() -> None:
             "delete_location": True,
             "again": False,
         }
+
+
+async def test_an_order_and_the_end_of_a_hold_may_be_refused() -> None:
+    async with supplier() as client:
+        stone_id, other = await _available(client, 2)
+        hold_id = (await client.data(HOLD, {"id": other}))["create_hold"]["id"]
+        refusals = [
+            {"kind": "order_refused", "requests": ["create_order"], "limit": 1},
+            {"kind": "cancel_refused", "requests": ["cancel_hold"], "limit": 1},
+        ]
+        await client.control("faults", faults=refusals)
+
+        order = {"items": [{"offerId": f"DIAMOND/{stone_id}"}]}
+        assert "does not sell" in await client.problem(ORDER, order)
+        assert "cannot be cancelled" in await client.problem(CANCEL, {"id": hold_id})
+        assert (await _stone(client, stone_id))["availability"] == "AVAILABLE"
+        assert (await _stone(client, other))["HoldId"] == hold_id
+
+
+async def test_a_server_that_fails_after_it_did_the_work_says_so() -> None:
+    async with supplier() as client:
+        [stone_id] = await _available(client)
+        await client.control("faults", faults=[{"kind": "failed_after", "requests": ["create_order"]}])
+
+        problem = await client.problem(ORDER, {"items": [{"offerId": f"DIAMOND/{stone_id}"}]})
+
+        assert problem == "Internal server error"
+        assert (await _stone(client, stone_id))["OrderItemId"]
+
+
+async def test_a_vendor_may_end_a_hold_before_its_time() -> None:
+    async with supplier() as client:
+        [stone_id] = await _available(client)
+        hold_id = (await client.data(HOLD, {"id": stone_id}))["create_hold"]["id"]
+
+        assert (await client.control("end-hold", hold_id=hold_id))["state"] == "cancelled"
+
+        stone = await _stone(client, stone_id)
+        assert (stone["availability"], stone["HoldId"]) == ("AVAILABLE", None)

@@ -158,6 +158,8 @@ def _in_version_3_0(schema: Any) -> Any:
         # A reference must stand alone in 3.0: whatever is said beside it goes around it.
         combined = rest[0] if len(rest) == 1 and "$ref" not in rest[0] else {"anyOf": rest}
         return {**combined, **schema, "nullable": True}
+    if "$ref" in schema and len(schema) > 1:
+        schema["allOf"] = [{"$ref": schema.pop("$ref")}]
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     if "type" in schema and schema.get("default", ...) is None:

@@ -11,15 +11,17 @@ from diamond_opus.api.admin import (
     free_query,
     heatmap,
     logs,
+    nivoda,
     overview,
     pricing_rules,
     put_right,
     replays,
     runs,
     start_runs,
+    trade_history,
     watermark,
 )
-from diamond_opus.api.public import diamonds, explanation, export
+from diamond_opus.api.public import diamonds, explanation, export, orders, trade
 from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
@@ -70,5 +72,9 @@ def make_bare_app(version: str) -> FastAPI:
         versioned.include_router(operators_room.router)
     for acting_room in (start_runs, put_right, replays, heatmap, watermark):
         versioned.include_router(acting_room.router, responses=_REFUSED)
+    versioned.include_router(trade.router)
+    versioned.include_router(orders.router)
+    versioned.include_router(trade_history.router)
+    versioned.include_router(nivoda.router)
     app.include_router(versioned)
     return app

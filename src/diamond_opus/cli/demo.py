@@ -188,6 +188,7 @@ async def _serve(
                 pipeline.consume_work(stop),
                 pipeline.consume_consolidation(stop),
                 pipeline.sweeper().run(stop),
+                pipeline.trade_watch().run(stop),
             )
         finally:
             async with pipeline.pool.connection() as conn:

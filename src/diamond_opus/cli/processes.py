@@ -96,7 +96,10 @@ def api() -> None:
 
 async def _api(settings: Settings, listener: socket.socket) -> None:
     async with _process(settings, "api") as process:
-        await process.run(serve_api(process.pipeline, process.url, listener, process.stop, _tell_ready))
+        await process.run(
+            serve_api(process.pipeline, process.url, listener, process.stop, _tell_ready),
+            process.pipeline.trade_watch().run(process.stop),
+        )
 
 
 def up() -> None:
@@ -115,6 +118,7 @@ async def _up(settings: Settings, listener: socket.socket) -> None:
             serve_api(pipeline, process.url, listener, stop, _tell_ready),
             pipeline.consume_work(stop),
             pipeline.consume_consolidation(stop),
+            pipeline.trade_watch().run(stop),
             *(_cron(pipeline, feed).run(stop) for feed in FEEDS),
         )
 

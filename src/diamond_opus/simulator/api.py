@@ -36,7 +36,7 @@ class Caller:
 
     token: str | None
     spoil_items: bool = False
-    refuse_holds: bool = False
+    refused: str | None = None
 
 
 class Api:
@@ -90,10 +90,12 @@ class Api:
         trade = self._trade
         answers: dict[str, Any] = {
             "create_hold": lambda ProductId, ProductType, requested_info=(): trade.create_hold(  # noqa: N803
-                ProductId, ProductType, requested_info or (), refuse=caller.refuse_holds
+                ProductId, ProductType, requested_info or (), refuse=caller.refused == "hold_refused"
             ),
-            "cancel_hold": trade.cancel_hold,
-            "create_order": trade.create_order,
+            "cancel_hold": lambda hold_id: trade.cancel_hold(
+                hold_id, refuse=caller.refused == "cancel_refused"
+            ),
+            "create_order": lambda items: trade.create_order(items, refuse=caller.refused == "order_refused"),
             "create_request": trade.create_request,
             "create_concierge_order_request": trade.create_concierge_request,
             "create_location": trade.create_location,

@@ -8,6 +8,7 @@ POST, with a JSON object:
 ``faults``         {"faults": [...]} replaces the rules, {"add": [...]} adds some
 ``advance``        {"seconds"} moves the clock
 ``decide``         {"order_id", "confirm"} ends a pending order
+``end-hold``       {"hold_id"} ends an active hold, as its vendor may
 ``expire-tokens``, ``reset-stats``
 """
 
@@ -49,6 +50,7 @@ class Control:
             "faults": self._set_faults,
             "advance": self._advance,
             "decide": self._decide,
+            "end-hold": self._end_hold,
             "expire-tokens": self._expire_tokens,
             "reset-stats": self._reset_stats,
         }
@@ -150,6 +152,10 @@ class Control:
     def _decide(self, body: dict[str, Any]) -> dict[str, Any]:
         order = self._supplier.trade.decide(str(body["order_id"]), confirm=bool(body["confirm"]))
         return {"order_id": order.id, "state": order.state}
+
+    def _end_hold(self, body: dict[str, Any]) -> dict[str, Any]:
+        hold = self._supplier.trade.end_hold(str(body["hold_id"]))
+        return {"hold_id": hold.id, "state": hold.state}
 
     def _expire_tokens(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         self._supplier.accounts.expire_all()

@@ -21,13 +21,24 @@ FaultKind = Literal[
     "expired_token",  # every token given out so far expires just before the request
     "partial_errors",  # some items of a page are null, with errors
     "hold_refused",  # the vendor denies the hold
+    "cancel_refused",  # the hold goes on
+    "order_refused",  # the order is not taken
+    "failed_after",  # the request is carried out, then the server says that it failed itself
 ]
+
+#: What befalls the answer of one of the supplier's own operations.
+REFUSALS = frozenset({"hold_refused", "cancel_refused", "order_refused"})
 
 #: What a request does: for ``Fault.requests`` and the statistics.
 REQUEST_KINDS = (
     "login", "page", "count", "by_id", "create_hold", "cancel_hold", "create_order", "create_request",
     "other",
 )  # fmt: skip
+
+_FAILED_ITSELF = (
+    b'{"data":null,"errors":[{"message":"Internal server error",'
+    b'"extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}'
+)
 
 _GATEWAY_PAGE = (
     "<!DOCTYPE html><html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr>"
@@ -138,6 +149,8 @@ def spoiled(fault: Fault, answer: Response) -> Response:
         return replace(answer, body=answer.body[: len(answer.body) * 2 // 3] + b"\n<!-- upstream error -->")
     if fault.kind == "answer_lost":
         return Response(is_lost=True)
+    if fault.kind == "failed_after":
+        return replace(answer, body=_FAILED_ITSELF)
     if fault.kind == "slow":
         return replace(answer, delay_seconds=answer.delay_seconds + fault.seconds)
     return answer

@@ -11,7 +11,7 @@ from diamond_opus.simulator.churn import Churn
 from diamond_opus.simulator.clock import Clock
 from diamond_opus.simulator.documents import Document, load_schema
 from diamond_opus.simulator.execute import Executor, RequestError
-from diamond_opus.simulator.faults import Faults, instead_of_answer, spoiled, too_many_requests
+from diamond_opus.simulator.faults import REFUSALS, Faults, instead_of_answer, spoiled, too_many_requests
 from diamond_opus.simulator.http import Request, Response
 from diamond_opus.simulator.inventory import Inventory
 from diamond_opus.simulator.settings import SimulatorSettings
@@ -92,7 +92,7 @@ class Supplier:
         caller = Caller(
             _bearer(request.headers.get("authorization", "")),
             spoil_items=fault is not None and fault.kind == "partial_errors",
-            refuse_holds=fault is not None and fault.kind == "hold_refused",
+            refused=fault.kind if fault is not None and fault.kind in REFUSALS else None,
         )
         try:
             body = self._executor.execute(

@@ -105,15 +105,19 @@ class Trade:
         self.book.holds[hold.id] = hold
         return self._as_answer(hold)
 
-    def cancel_hold(self, hold_id: str) -> dict[str, Any]:
+    def cancel_hold(self, hold_id: str, *, refuse: bool = False) -> dict[str, Any]:
         hold = self.book.holds.get(hold_id)
+        if refuse:
+            raise FieldError(f"Hold {hold_id} cannot be cancelled")
         if hold is None or hold.state != "active":
             raise FieldError("Hold not found" if hold is None else f"Hold {hold_id} is {hold.state}")
         self._end_hold(hold, "cancelled")
         return self._as_answer(hold)
 
-    def create_order(self, items: Sequence[dict[str, Any]]) -> str:
+    def create_order(self, items: Sequence[dict[str, Any]], *, refuse: bool = False) -> str:
         """The order's id. All items are accepted or none."""
+        if refuse:
+            raise FieldError("The vendor does not sell this diamond to you")
         if not items:
             raise FieldError("An order needs at least one item")
         rows = [self._orderable(item["offerId"]) for item in items]
@@ -174,6 +178,13 @@ class Trade:
         ends = [hold.until_ms or _NEVER for hold in self.book.holds.values() if hold.state == "active"]
         ends += [order.decided_ms for order in self.book.orders.values() if order.state == "pending"]
         self._next_due_ms = min(ends, default=_NEVER)
+
+    def end_hold(self, hold_id: str) -> Hold:
+        """The vendor ends an active hold before its time. Raises KeyError for an unknown one."""
+        hold = self.book.holds[hold_id]
+        if hold.state == "active":
+            self._end_hold(hold, "cancelled")
+        return hold
 
     def decide(self, order_id: str, *, confirm: bool) -> Order:
         """Confirm or refuse a pending order. Raises KeyError for an unknown one."""

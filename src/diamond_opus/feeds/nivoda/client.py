@@ -12,14 +12,11 @@ from diamond_opus.feeds.budget import RequestBudget
 from diamond_opus.feeds.nivoda.answers import read_count, read_page
 from diamond_opus.feeds.nivoda.connection import NivodaAccount, NivodaConnection, Question
 from diamond_opus.feeds.nivoda.errors import BadAnswer
-from diamond_opus.feeds.nivoda.query_filter import COLORS, SHAPES, build_lookup, build_query
+from diamond_opus.feeds.nivoda.query_filter import COLORS, OLDEST_FIRST, SHAPES, build_lookup, build_query
 from diamond_opus.feeds.protocol import NONE_KNOWN, KnownItems, Page, Presence, RawItem
 
 #: The supplier's own limit; what it does above is not known.
 PAGE_LIMIT = 50
-
-#: New stones join at the end, so that the offsets of what was read stay as they are.
-_OLDEST_FIRST = {"type": "createdAt", "direction": "ASC"}
 
 
 class NivodaClient:
@@ -136,7 +133,7 @@ class NivodaClient:
         known: KnownItems = NONE_KNOWN,
     ) -> Page:
         limit = min(limit, PAGE_LIMIT)
-        variables = {"query": query, "order": _OLDEST_FIRST, "offset": offset, "limit": limit}
+        variables = {"query": query, "order": OLDEST_FIRST, "offset": offset, "limit": limit}
         return await self.connection.ask(
             Question("Page", variables, subject, partial(read_page, known=known))
         )

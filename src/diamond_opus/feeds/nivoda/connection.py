@@ -1,5 +1,6 @@
 """How one question reaches the supplier: token, budget, one HTTP exchange, and tries by class of error."""
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 #: How long everybody pauses after a refusal that names no time itself.
 PAUSE_SECONDS = 5.0
+
+#: How long what changes something may wait for a token and a slot before it leaves.
+ACTION_WAIT_SECONDS = 20.0
 
 log = get_logger(__name__)
 
@@ -76,7 +80,8 @@ class Question(Generic[T]):
     ``subject`` names it in messages ("count of natural USD 0 to 100"). ``read`` takes the answer's body and
     gives the value (None: nothing usable) and the errors beside it, raising ``msgspec.DecodeError`` for a
     broken body; ``judge`` makes the error of an answer without value. An action changes something: it gets a
-    new connection, because one kept alive may be closed by the other side just when it is used.
+    new connection, because one kept alive may be closed by the other side just when it is used; and it leaves
+    within ``ACTION_WAIT_SECONDS`` or not at all, because whoever asked for it may count it as lost by then.
     """
 
     operation: str
@@ -124,6 +129,7 @@ class NivodaConnection:
         A rejected token is replaced once, which does not count as a try. Raises ``Retryable`` or ``Fatal``.
         """
         tries = tries or self._account.tries
+        asked_at = self._clock.monotonic()
         attempt = 0
         renewed = False
         while True:
@@ -132,7 +138,7 @@ class NivodaConnection:
             except Retryable as error:
                 raise NotSent(str(error), retry_after_seconds=error.retry_after_seconds) from error
             try:
-                return await self._exchange(question, token)
+                return await self._exchange(question, token, asked_at)
             except TokenRejected as error:
                 self._tokens.reject(token)
                 if renewed:
@@ -152,7 +158,7 @@ class NivodaConnection:
         attempt = 0
         while True:
             try:
-                return await self._exchange(question, None)
+                return await self._exchange(question, None, self._clock.monotonic())
             except TokenRejected as error:
                 raise judge_login("nivoda: login", [str(error)]) from error
             except Retryable as error:
@@ -171,12 +177,17 @@ class NivodaConnection:
         log.warning("supplier_request_retried", reason=f"{error}; retry in {wait:.0f} s", attempt=attempt)
         await self._clock.sleep(wait)
 
-    async def _exchange(self, question: Question[T], token: str | None) -> T:
+    async def _exchange(self, question: Question[T], token: str | None, asked_at: float) -> T:
         try:
-            await self._budget.acquire()
+            async with asyncio.timeout(ACTION_WAIT_SECONDS if question.is_action else None):
+                await self._budget.acquire()
         except Retryable as error:
             raise NotSent(f"nivoda: {question.subject} was not sent: {error}") from error
+        except TimeoutError as error:
+            raise _too_late(question) from error
         sent_at = self._clock.monotonic()
+        if question.is_action and sent_at - asked_at > ACTION_WAIT_SECONDS:
+            raise _too_late(question)
         try:
             value = await self._answer(question, token)
         except DiamondError as error:
@@ -263,6 +274,12 @@ class NivodaConnection:
             if secret:
                 text = text.replace(secret, "***")
         return text
+
+
+def _too_late(question: Question[Any]) -> NotSent:
+    return NotSent(
+        f"nivoda: {question.subject} was not sent: it could not leave within {ACTION_WAIT_SECONDS:g} s"
+    )
 
 
 def _given_up(error: Retryable, attempts: int) -> Retryable:

@@ -97,10 +97,12 @@ def judge_errors(subject: str, errors: Sequence[Any]) -> DiamondError:
 def judge_action(subject: str, errors: Sequence[Any]) -> DiamondError:
     """The error of an answer without data to a request that changes something."""
     judged = judge_errors(subject, errors)
-    failed_itself = any(_code(error) == "INTERNAL_SERVER_ERROR" for error in errors)
-    if not isinstance(judged, BadAnswer) or not errors or failed_itself:
-        return judged
-    return Refused(f"{subject} was refused: {show(errors)}")
+    codes = {_code(error) for error in errors}
+    says_no = isinstance(judged, BadAnswer) and errors and "INTERNAL_SERVER_ERROR" not in codes
+    # An address or an option that it does not take is a no to this request, not a fault of ours.
+    if says_no or (isinstance(judged, RefusedQuery) and "BAD_USER_INPUT" in codes):
+        return Refused(f"{subject} was refused: {show(errors)}")
+    return judged
 
 
 def judge_login(subject: str, errors: Sequence[Any]) -> DiamondError:

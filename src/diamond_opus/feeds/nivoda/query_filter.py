@@ -11,6 +11,7 @@ import msgspec
 
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.trading import OfferQuestion
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema
@@ -20,6 +21,9 @@ OPEN_PRICE = 2_147_483_647
 
 #: The end of an open carat range.
 OPEN_CARATS = 1_000_000.0
+
+#: New stones join at the end, so that the offsets of what was read stay as they are.
+OLDEST_FIRST: Mapping[str, str] = {"type": "createdAt", "direction": "ASC"}
 
 #: The supplier's list of shapes; several spellings of one shape are separate values of its filter.
 SHAPES: Sequence[str] = (
@@ -104,6 +108,29 @@ def build_query(base: Mapping[str, Any], selection: Selection) -> dict[str, Any]
 def build_lookup(base: Mapping[str, Any], ids: Sequence[str], *, lab_grown: bool) -> dict[str, Any]:
     """The DiamondQuery for single stones within the base filter."""
     return {**base, "labgrown": lab_grown, "filter_ids": list(ids)}
+
+
+def build_offer_query(question: OfferQuestion) -> dict[str, Any]:
+    """The DiamondQuery of a person's question; the inventory's own filter does not narrow it.
+
+    >>> build_offer_query(OfferQuestion(price_from=1000, carats_to=150, has_video=True))
+    {'labgrown': False, 'dollar_value': {'from': 1000, 'to': 2147483647}, 'sizes': [{'from': 0.0, 'to': 1.5}], \
+'has_v360': True}
+    """
+    query: dict[str, Any] = {"labgrown": question.lab_grown}
+    if question.price_from is not None or question.price_to is not None:
+        to = OPEN_PRICE if question.price_to is None else question.price_to
+        query["dollar_value"] = {"from": question.price_from or 0, "to": to}
+    if question.carats_from is not None or question.carats_to is not None:
+        high = OPEN_CARATS if question.carats_to is None else question.carats_to / 100
+        query["sizes"] = [{"from": (question.carats_from or 0) / 100, "to": high}]
+    if question.shapes:
+        query["shapes"] = list(question.shapes)
+    if question.has_image is not None:
+        query["has_image"] = question.has_image
+    if question.has_video is not None:
+        query["has_v360"] = question.has_video
+    return query
 
 
 def _refuse_inverted(selection: Selection) -> None:

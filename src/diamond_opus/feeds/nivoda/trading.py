@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from diamond_opus.domain.errors import DiamondError, Retryable
-from diamond_opus.feeds.nivoda.answers import Envelope, identify, read_count, read_diamond
+from diamond_opus.feeds.nivoda.answers import Envelope, identify, read_count, read_diamond, read_page
 from diamond_opus.feeds.nivoda.connection import NivodaConnection, Question
 from diamond_opus.feeds.nivoda.errors import (
     BadAnswer,
@@ -16,9 +17,10 @@ from diamond_opus.feeds.nivoda.errors import (
     judge_action,
     judge_errors,
 )
-from diamond_opus.feeds.nivoda.query_filter import build_lookup
+from diamond_opus.feeds.nivoda.offers import OFFER_PREFIX, read_offer
+from diamond_opus.feeds.nivoda.query_filter import OLDEST_FIRST, build_lookup, build_offer_query
 from diamond_opus.feeds.protocol import RawItem
-from diamond_opus.feeds.trading import AnswerLost, Hold, OrderRequest
+from diamond_opus.feeds.trading import AnswerLost, Hold, Offer, OfferQuestion, OrderRequest
 
 T = TypeVar("T")
 
@@ -32,6 +34,34 @@ class NivodaTrading:
 
     def __init__(self, connection: NivodaConnection) -> None:
         self._connection = connection
+
+    def stone_of_offer(self, offer_id: str) -> str | None:
+        """``DIAMOND/<uuid>`` is the offer of the stone ``<uuid>``."""
+        stone_id = offer_id.removeprefix(OFFER_PREFIX)
+        try:
+            is_id = str(UUID(stone_id)) == stone_id
+        except ValueError:
+            is_id = False
+        return stone_id if is_id and offer_id.startswith(OFFER_PREFIX) else None
+
+    def read_offer(self, item: RawItem) -> Offer:
+        return read_offer(item)
+
+    async def search(self, question: OfferQuestion, *, offset: int, limit: int) -> Sequence[RawItem]:
+        variables = {
+            "query": build_offer_query(question),
+            "order": OLDEST_FIRST,
+            "offset": offset,
+            "limit": limit,
+        }
+        page = await self._connection.ask(
+            Question("Page", variables, f"{limit} offers at {offset}", read_page)
+        )
+        return [row for row in page.rows if isinstance(row, RawItem)]
+
+    async def count(self, question: OfferQuestion) -> int:
+        variables = {"query": build_offer_query(question)}
+        return await self._connection.ask(Question("Count", variables, "count of offers", read_count))
 
     async def get_diamond(self, supplier_stone_id: str) -> RawItem | None:
         """The stone as the supplier shows it now, None when it surely has it no more.

@@ -1,0 +1,1 @@
+"""Holds and orders: asked for once, written down before and after, and never sent twice."""

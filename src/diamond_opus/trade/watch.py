@@ -1,0 +1,224 @@
+"""The periodic look after trade: lost answers, holds whose time is over, orders that wait for the vendor."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import psycopg
+
+from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.domain.errors import DiamondError
+from diamond_opus.observability.logging import get_logger
+from diamond_opus.runs.store import take_duty
+from diamond_opus.trade import holds, orders
+from diamond_opus.trade.desk import Desk
+from diamond_opus.trade.evidence import (
+    Patience,
+    is_free_of_hold,
+    is_free_of_order,
+    judge_hold,
+    judge_order,
+    judge_release,
+)
+from diamond_opus.trade.look import Look
+from diamond_opus.trade.model import (
+    HOLD_TIME,
+    HoldRecord,
+    HoldStatus,
+    OrderRecord,
+    OrderStatus,
+    StoneKey,
+    SupplierFailed,
+)
+from diamond_opus.trade.reports import hold_unknown, order_unknown
+from diamond_opus.trade.stones import database_time, due_stones, find_stone, lock_stone, settle_stone
+
+log = get_logger(__name__)
+
+DUTY = "trade"
+
+#: However many questions are open, one turn asks the supplier about so many.
+_MOST_LOOKS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """A turn every ``seconds``. An open question is looked at again after a tenth of its age, within the bounds."""
+
+    seconds: float = 10.0
+    soonest_look: timedelta = timedelta(seconds=10)
+    latest_look: timedelta = timedelta(minutes=10)
+    patience: Patience = field(default_factory=Patience)
+
+
+class TradeWatch:
+    """Of all processes that watch, one at a time does it; a duty whose holder died is taken over after two turns."""
+
+    def __init__(self, desk: Desk, *, holder: UUID, settings: WatchSettings) -> None:
+        self._desk = desk
+        self._holder = holder
+        self._settings = settings
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``, which ends what is under way: every step is repeated by the next turn, here or elsewhere.
+
+        Reports never wait for the supplier: looking for evidence has a rhythm of its own.
+        """
+        turns = [asyncio.create_task(self._repeat(work)) for work in (self.settle, self.look_for_evidence)]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((stopping, *turns), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stopping, *turns):
+                task.cancel()
+            results = await asyncio.gather(*turns, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def settle(self) -> None:
+        """What time decides: whose process is gone, and whose time is over; then the reports."""
+        async with self._desk.pool.connection() as conn:
+            due = await due_stones(conn)
+        for key in due:
+            await run_in_transaction(self._desk.pool, partial(_settle_what_time_decides, key))
+        await self.report()
+
+    async def report(self) -> None:
+        """Tell about each lost answer once; a report that was not noted is repeated."""
+        async with self._desk.pool.connection() as conn:
+            unknown_orders = await orders.unreported(conn)
+            unknown_holds = await holds.unreported(conn)
+        for order in unknown_orders:
+            await self._desk.alerts.raise_alert(order_unknown(order))
+            async with self._desk.pool.connection() as conn:
+                await orders.mark_reported(conn, order.id)
+        for hold in unknown_holds:
+            await self._desk.alerts.raise_alert(hold_unknown(hold))
+            async with self._desk.pool.connection() as conn:
+                await holds.mark_reported(conn, hold.id)
+
+    async def look_for_evidence(self) -> None:
+        """Ask the supplier about the stones of open questions; what proves nothing stays open."""
+        soonest, latest = self._settings.soonest_look, self._settings.latest_look
+        async with self._desk.pool.connection() as conn:
+            open_orders = await orders.to_look_at(conn, soonest=soonest, latest=latest, limit=_MOST_LOOKS)
+            open_holds = await holds.to_look_at(conn, soonest=soonest, latest=latest, limit=_MOST_LOOKS)
+        for order in open_orders:
+            await self._look_at_order(order)
+        for hold in open_holds:
+            await self._look_at_hold(hold)
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
+        """One turn after the other, while this process has the duty; a turn that fails is repeated by the next."""
+        while True:
+            try:
+                if await self._has_duty():
+                    await work()
+            except (DiamondError, psycopg.Error, OSError) as error:
+                log.warning("trade_watch_failed", reason=str(error))
+            await asyncio.sleep(self._settings.seconds)
+
+    async def _has_duty(self) -> bool:
+        async with self._desk.pool.connection() as conn:
+            return await take_duty(conn, DUTY, holder=self._holder, lease_seconds=2 * self._settings.seconds)
+
+    async def _look_at_order(self, order: OrderRecord) -> None:
+        look = await self._look(order)
+        if look is None:
+            return
+
+        async def write(conn: Connection) -> OrderRecord | None:
+            await lock_stone(conn, order.key)
+            await orders.note_look(conn, order.id, is_free=is_free_of_order(order, look))
+            present = await orders.get_order(conn, order.id)
+            if present is None or present.status is not order.status:
+                return None
+            status = judge_order(present, look, await database_time(conn), self._settings.patience)
+            resolved = None
+            if status is not None:
+                resolved = await _resolve(conn, present, status, look)
+            await settle_stone(conn, order.key, look)
+            return resolved
+
+        resolved = await run_in_transaction(self._desk.pool, write)
+        if resolved is not None:
+            log.info(
+                "order_resolved", order_id=str(order.id), before=order.status.value, now=resolved.status.value
+            )
+
+    async def _look_at_hold(self, hold: HoldRecord) -> None:
+        look = await self._look(hold)
+        if look is None:
+            return
+
+        async def write(conn: Connection) -> None:
+            await lock_stone(conn, hold.key)
+            await holds.note_look(conn, hold.id, is_free=is_free_of_hold(look))
+            present = await holds.get_hold(conn, hold.id)
+            if present is None or present.status is not hold.status:
+                return
+            status = self._judge_hold(present, look, await database_time(conn))
+            if status is not None:
+                await holds.move_hold(
+                    conn,
+                    hold.id,
+                    status,
+                    expected=[hold.status],
+                    feed_hold_id=look.hold_id if status is HoldStatus.ACTIVE else None,
+                    hold_until=hold.sent_at + HOLD_TIME if hold.sent_at else None,
+                    reason="found out by looking at the stone",
+                )
+            await settle_stone(conn, hold.key, look)
+
+        await run_in_transaction(self._desk.pool, write)
+
+    def _judge_hold(self, hold: HoldRecord, look: Look, now: datetime) -> HoldStatus | None:
+        if hold.status is HoldStatus.RELEASING:
+            return judge_release(hold, look)
+        if hold.status is HoldStatus.UNKNOWN:
+            return judge_hold(hold, look, now, self._settings.patience)
+        return None
+
+    async def _look(self, traded: OrderRecord | HoldRecord) -> Look | None:
+        """The supplier's answer, None when there is none now: the next turn asks again."""
+        try:
+            known = None
+            if traded.diamond_id is not None:
+                async with self._desk.pool.connection() as conn:
+                    known = await find_stone(conn, traded.diamond_id)
+            return await self._desk.look(traded.key, known)
+        except SupplierFailed as error:
+            log.warning("evidence_not_found", id=str(traded.id), reason=str(error))
+            return None
+
+
+async def _settle_what_time_decides(key: StoneKey, conn: Connection) -> None:
+    """Under the stone's lock, so that a client who trades it at this moment is either before or after."""
+    await lock_stone(conn, key)
+    for order in await orders.lapse(conn, key):
+        log.warning("order_interrupted", order_id=str(order.id), status=order.status.value)
+    for hold in await holds.lapse(conn, key):
+        log.warning("hold_interrupted", hold_id=str(hold.id), status=hold.status.value)
+    await holds.expire(conn, key)
+    await settle_stone(conn, key)
+
+
+async def _resolve(
+    conn: Connection, order: OrderRecord, status: OrderStatus, look: Look
+) -> OrderRecord | None:
+    if status is not OrderStatus.REFUSED:
+        await holds.use_up(conn, order.key)
+    return await orders.resolve(
+        conn,
+        order.id,
+        status,
+        expected=[order.status],
+        by="watch",
+        how="evidence",
+        note=f"the supplier shows the stone as {look.availability}, "
+        f"{'with' if look.order_item_id else 'without'} the mark of an order",
+    )

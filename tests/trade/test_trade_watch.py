@@ -1,0 +1,118 @@
+"""The periodic look after trade: one process at a time, never waiting for the supplier, gone when it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from diamond_opus.trade.model import StoneKey, SupplierFailed
+from diamond_opus.trade.watch import TradeWatch, WatchSettings
+from pipeline_builders import Pool
+from trade_market import Client, Market, open_market
+
+OFTEN = WatchSettings(seconds=0.05, soonest_look=timedelta(0), latest_look=timedelta(0))
+
+
+@pytest.fixture
+async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
+    async with open_market(pool, database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def shop(market: Market) -> Client:
+    return await market.client("trade")
+
+
+@asynccontextmanager
+async def watching(market: Market, processes: int = 1) -> AsyncIterator[None]:
+    """So many processes watch; leaving stops them, within two seconds."""
+    stop = asyncio.Event()
+    watches = [TradeWatch(market.pipeline.desk(), holder=uuid4(), settings=OFTEN) for _ in range(processes)]
+    running = [asyncio.create_task(watch.run(stop)) for watch in watches]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), timeout=2)
+
+
+async def _until_reported(market: Market) -> None:
+    async with asyncio.timeout(10):
+        while not market.alerts.events:  # noqa: ASYNC110 - the watch reports it
+            await asyncio.sleep(0.01)
+
+
+async def test_of_many_processes_one_reports_and_reports_once(market: Market, shop: Client) -> None:
+    market.befall("reset", "create_order")
+    await shop.buy(await market.stone())
+
+    async with watching(market, processes=4):
+        await _until_reported(market)
+        await asyncio.sleep(0.5)
+
+    assert market.alerts.events == ["order_unknown"]
+
+
+async def test_a_process_that_has_the_duty_and_dies_is_replaced(market: Market, shop: Client) -> None:
+    await market.rows(
+        "INSERT INTO duties VALUES ('trade', gen_random_uuid(), now() + interval '0.3 seconds')"
+    )
+    market.befall("reset", "create_order")
+    await shop.buy(await market.stone())
+
+    async with watching(market):
+        await _until_reported(market)
+
+
+async def test_a_supplier_that_does_not_answer_delays_no_report_and_no_stop(
+    market: Market, shop: Client
+) -> None:
+    market.befall("reset", "create_order", limit=1)
+    await shop.buy(await market.stone(), "first")
+    market.befall("slow", "by_id", seconds=60.0)
+    async with watching(market):
+        await _until_reported(market)
+        async with asyncio.timeout(10):
+            while market.simulator.stats()["faults_injected"].get("slow", 0) < 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        other = await market.stone()
+        await market.rows(
+            "INSERT INTO purchase_history"
+            " (feed, supplier_stone_id, offer_id, client, idempotency_key, status, sent_at, lease_expires_at)"
+            " VALUES ('nivoda', %s, 'DIAMOND/x', 'key:1', 'second', 'sending', now(), now() - interval '1 s')",
+            await market.supplier_id(other),
+        )
+        async with asyncio.timeout(10):
+            while len(market.alerts.events) < 2:  # noqa: ASYNC110 - the watch reports it
+                await asyncio.sleep(0.01)
+
+    assert market.alerts.events == ["order_unknown"] * 2
+
+
+async def test_a_turn_that_fails_is_repeated_by_the_next(market: Market, shop: Client) -> None:
+    stone = await market.stone()
+    market.befall("answer_lost", "create_order", limit=1)
+    await shop.buy(stone)
+    await market.rows("ALTER TABLE duties RENAME TO away")
+
+    async with watching(market):
+        await asyncio.sleep(0.2)
+        assert market.alerts.events == []
+        await market.rows("ALTER TABLE away RENAME TO duties")
+        async with asyncio.timeout(10):
+            while await market.availability(stone) != "sold":  # noqa: ASYNC110 - the watch finds it out
+                await asyncio.sleep(0.05)
+
+
+async def test_nobody_waits_long_for_a_supplier_that_does_not_answer(market: Market) -> None:
+    stone = await market.stone()
+    market.befall("slow", "by_id", seconds=60.0)
+    hasty = replace(market.pipeline.desk(), patience_seconds=0.2)
+
+    with pytest.raises(SupplierFailed, match=r"did not answer within 0\.2 s; nothing was done"):
+        await hasty.look(StoneKey("nivoda", await market.supplier_id(stone)), None)
