@@ -229,7 +229,7 @@ def _read_pattern(given: Any) -> str:
 
 def _read_number(given: Any) -> Decimal:
     try:
-        number = Decimal(str(given)) if isinstance(given, int | float | str) else None
+        number = Decimal(str(given)) if isinstance(given, int | Decimal | str) else None
     except InvalidOperation:
         number = None
     if number is None or isinstance(given, bool) or not number.is_finite() or abs(number.adjusted()) > 30:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row, scalar_row
 
+from diamond_opus.db.changes import announce_changes, record_changes
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.grades import Availability
@@ -39,9 +40,10 @@ async def database_time(conn: Connection) -> datetime:
 
 async def settle_stone(conn: Connection, key: StoneKey, look: Look | None = None) -> None:
     """Store what the supplier said, if it was asked, and let the local columns follow. Last in its transaction."""
+    await announce_changes(conn)
     changed = await _store_look(conn, key, look) if look is not None else []
     changed += await _fetch_ids(conn, "derive_local", _parameters(key))
-    await _record_changes(conn, key.feed, changed)
+    await record_changes(conn, key.feed, set(changed))
 
 
 async def due_stones(conn: Connection) -> Sequence[StoneKey]:
@@ -89,11 +91,6 @@ async def _store_look(conn: Connection, key: StoneKey, look: Look) -> list[UUID]
             "was_seen": look.item is not None,
         },
     )
-
-
-async def _record_changes(conn: Connection, feed: str, ids: Sequence[UUID]) -> None:
-    if ids:
-        await conn.execute(_QUERIES["record_changes"], {"feed": feed, "ids": sorted(set(ids))})
 
 
 async def _fetch_ids(conn: Connection, query: str, parameters: dict[str, object]) -> list[UUID]:

@@ -79,10 +79,6 @@ FROM (
 WHERE supplier_stone_id IS NOT NULL
 ORDER BY feed, supplier_stone_id;
 
--- name: record_changes
--- Last in its transaction (migrations/0005_dataset_changes.sql).
-SELECT record_changes(%(feed)s, %(ids)s);
-
 -- name: store_payload
 -- What the supplier says of one stone is a raw answer like any other: the next consolidation makes the whole row of it.
 -- It was asked for by id, so that a new payload is not judged by the price range in which the old one was found.

@@ -10,6 +10,7 @@ from diamond_opus.analytics.quality import RejectedFilter
 from diamond_opus.api.answers import answer_json, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.operators import Operator, refuse_parameters
 from diamond_opus.api.query_string import describe_parameters, read_query
@@ -34,7 +35,7 @@ from diamond_opus.catalog.parameters import (
 )
 from diamond_opus.queue.protocol import QUEUES
 
-router = APIRouter(prefix="/analytics", tags=["analytics"])
+router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=GuardedRoute)
 
 _SERVICE = Parameter("service", Text(max_length=50), "Of this service, such as api or worker.")
 ERROR_PARAMETERS = listing(_SERVICE)

@@ -11,6 +11,7 @@ from diamond_opus.api.answers import answer_json
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.path_ids import NO_QUERY
 from diamond_opus.api.public.trade import CONFLICT, Key, OtherKey, answer_hold, desk_of, read_purchase
 from diamond_opus.api.schemas import One
@@ -43,9 +44,10 @@ from diamond_opus.trade.order_stone import order_stone
 from diamond_opus.trade.release_hold import release_hold
 from diamond_opus.wiring import NIVODA
 
-router = APIRouter(prefix="/nivoda", tags=["nivoda"], dependencies=[NO_QUERY])
+router = APIRouter(prefix="/nivoda", tags=["nivoda"], dependencies=[NO_QUERY], route_class=GuardedRoute)
 CostReader = Annotated[Caller, Depends(Needs(Permission.COST))]
 Admin = Annotated[Caller, Depends(Needs(Permission.ADMIN))]
+Buyer = Annotated[Caller, Depends(Needs(Permission.ADMIN, replayable=True))]
 
 _LOST = "The supplier's answer was lost; it is being found out."
 
@@ -130,7 +132,7 @@ async def cancel_hold(caller: Admin, dependencies: Dependencies, body: CancelHol
     responses={201: {"model": One[Order]}, 202: {"model": One[Order], "description": _LOST}, **CONFLICT},
 )
 async def order_offer(
-    caller: Admin,
+    caller: Buyer,
     dependencies: Dependencies,
     body: OfferPurchaseBody,
     key: Key = None,

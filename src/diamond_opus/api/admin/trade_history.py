@@ -9,6 +9,7 @@ from starlette.responses import Response
 from diamond_opus.api.answers import answer_json, paginated
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.path_ids import NO_QUERY
 from diamond_opus.api.public.trade import CONFLICT, desk_of
@@ -22,7 +23,7 @@ from diamond_opus.trade.lists import TradeFilter, list_holds, list_orders
 from diamond_opus.trade.model import HoldStatus, OrderStatus
 from diamond_opus.trade.resolve_order import resolve_order
 
-router = APIRouter(tags=["trade"])
+router = APIRouter(tags=["trade"], route_class=GuardedRoute)
 Admin = Annotated[Caller, Depends(Needs(Permission.ADMIN))]
 
 _COMMON = (

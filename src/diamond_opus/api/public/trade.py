@@ -8,6 +8,7 @@ from starlette.responses import Response
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.path_ids import PathId
 from diamond_opus.api.schemas import Error, One
 from diamond_opus.api.schemas_trade import AvailabilityBody, Hold, Order, PurchaseBody, StoneAvailability
@@ -24,8 +25,10 @@ from diamond_opus.trade.release_hold import release_hold
 from diamond_opus.trade.set_availability import set_availability
 from diamond_opus.trade.stones import find_stone
 
-router = APIRouter(prefix="/diamonds", tags=["trade"])
+router = APIRouter(prefix="/diamonds", tags=["trade"], route_class=GuardedRoute)
 Trader = Annotated[Caller, Depends(Needs(Permission.TRADE))]
+#: The same signed request may come again: with its idempotency key it gets the stored answer.
+Buyer = Annotated[Caller, Depends(Needs(Permission.TRADE, replayable=True))]
 
 LONGEST_KEY = 200
 
@@ -107,7 +110,7 @@ async def end_hold(caller: Trader, dependencies: Dependencies, stone_id: PathId)
     },
 )
 async def purchase_diamond(
-    caller: Trader,
+    caller: Buyer,
     dependencies: Dependencies,
     stone_id: PathId,
     body: PurchaseBody | None = None,
