@@ -88,7 +88,11 @@ async def test_the_quarantine_is_listed_and_shows_a_payload_as_it_came(desk: Des
     ):
         answer = await desk.get("/analytics/rejected", **filters)
         assert answer.json()["pagination"]["total"] == len(answer.json()["data"]) == expected, filters
-    unknown = await desk.get("/analytics/rejected/nivoda/unheard-of")
+    made_up = next(row["supplierStoneId"] for row in rows if not row["readable"])
+    assert (await desk.data(f"/analytics/rejected/nivoda/{made_up}"))[
+        "payload"
+    ] == "null"  # the text that came
+    unknown = await desk.get("/analytics/rejected/nivoda/unheard/of")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
