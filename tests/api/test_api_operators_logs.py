@@ -132,6 +132,6 @@ async def test_dead_letters_are_listed_and_replayed_all_or_by_id(desk: Desk) -> 
 async def test_an_unknown_queue_is_400_and_names_those_that_there_are(desk: Desk) -> None:
     listed = await desk.get("/analytics/dead-letters", queue="letters")
     replayed = await desk.post("/triggers/replay-dead-letters", {"queue": "letters"})
-    assert listed.json()["error"]["details"][0]["allowed"] == ["work-items", "work-done", "consolidate"]
-    assert replayed.status_code == 400
-    assert "'consolidate'" in replayed.json()["error"]["details"][0]["message"]
+    for answer in (listed, replayed):
+        assert answer.status_code == 400
+        assert answer.json()["error"]["details"][0]["allowed"] == ["work-items", "work-done", "consolidate"]

@@ -9,10 +9,11 @@ from diamond_opus.analytics.query_table import Question, query_table
 from diamond_opus.analytics.tables import TABLES
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import Dependencies
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, refuse_parameters
 from diamond_opus.api.schemas_operators import Found, QuestionBody
 
-router = APIRouter(prefix="/analytics", tags=["analytics"])
+router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=GuardedRoute)
 
 
 @router.post("/query/{table}", summary="Ask a table", responses={200: {"model": Found}})

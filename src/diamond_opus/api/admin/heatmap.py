@@ -13,6 +13,7 @@ from diamond_opus.api.admin.watermark import read_feed
 from diamond_opus.api.answers import answer_json, paginated
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import RETRY_AFTER_SECONDS, ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.operators import Operator, OperatorParts, Parts, refuse_parameters
 from diamond_opus.api.query_string import describe_parameters, read_query
@@ -33,7 +34,7 @@ from diamond_opus.runs import store
 from diamond_opus.schedule.count_density import Scan, count_density
 from diamond_opus.wiring import FEEDS, planning_settings
 
-router = APIRouter(prefix="/heatmap", tags=["heatmap"])
+router = APIRouter(prefix="/heatmap", tags=["heatmap"], route_class=GuardedRoute)
 
 HISTORY_PARAMETERS = listing(
     Parameter("feed", OneOf(FEEDS), "Of this feed."),

@@ -11,6 +11,7 @@ from diamond_opus.api.admin.runs import RunId
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.auth import Caller
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_runs import FailedPartitions
@@ -29,7 +30,7 @@ from diamond_opus.runs import store
 from diamond_opus.runs.model import DueRun, Run, RunState
 from diamond_opus.wakeups import wake_partitions, wake_runs
 
-router = APIRouter(prefix="/triggers", tags=["triggers"])
+router = APIRouter(prefix="/triggers", tags=["triggers"], route_class=GuardedRoute)
 
 
 @router.post(

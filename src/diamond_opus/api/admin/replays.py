@@ -8,6 +8,7 @@ from starlette.responses import Response
 from diamond_opus.api.admin.watermark import read_feed
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import Dependencies
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_triggers import (
@@ -24,7 +25,7 @@ from diamond_opus.runs import store
 from diamond_opus.runs.model import RunState
 from diamond_opus.wakeups import wake_runs
 
-router = APIRouter(prefix="/triggers", tags=["triggers"])
+router = APIRouter(prefix="/triggers", tags=["triggers"], route_class=GuardedRoute)
 
 MOST_LETTERS = 1_000
 

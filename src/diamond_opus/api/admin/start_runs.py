@@ -10,6 +10,7 @@ from diamond_opus.api.admin.watermark import read_feed
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, OperatorParts, Parts, refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_triggers import StartBody, Started
@@ -20,7 +21,7 @@ from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunType
 
-router = APIRouter(prefix="/triggers", tags=["triggers"])
+router = APIRouter(prefix="/triggers", tags=["triggers"], route_class=GuardedRoute)
 
 log = get_logger(__name__)
 

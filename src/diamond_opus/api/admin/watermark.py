@@ -6,6 +6,7 @@ from starlette.responses import Response
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, Parts
 from diamond_opus.api.query_string import describe_parameters, read_query
 from diamond_opus.api.schemas import One
@@ -25,7 +26,7 @@ from diamond_opus.watermark.document import to_document
 from diamond_opus.watermark.protocol import Watermark, WatermarkConflict
 from diamond_opus.wiring import FEEDS
 
-router = APIRouter(prefix="/analytics", tags=["analytics"])
+router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=GuardedRoute)
 
 PARAMETERS = {"feed": Parameter("feed", OneOf(FEEDS), "Of this feed.", default=FEEDS[0])}
 
