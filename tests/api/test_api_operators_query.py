@@ -42,7 +42,7 @@ async def test_a_star_stands_for_the_allowed_columns_and_no_other(desk: Desk) ->
     for table, allowed in TABLES.items():
         for body in (None, {}, {"select": "*"}):
             found = await rows(desk, body, f"/analytics/query/{table}")
-            assert found or table == "rejected_diamonds"
+            assert found or table in ("rejected_diamonds", "removal_candidates")
             for row in found:
                 assert set(row) == set(allowed.columns)
 
@@ -132,11 +132,9 @@ async def test_runs_have_the_same_figures_as_everywhere(desk: Desk) -> None:
         ({"select": "count(secret)"}, "select"),
         ({"select": 'count(*) as "x"'}, "select"),
         ({"select": "(select 1)"}, "select"),
-        ({"select": "max(\ud800)"}, "body"),
         ({"filters": {"secret": {"eq": 1}}}, "filters"),
         ({"filters": {"shape": {"matches": "x"}}}, "filters.shape.matches"),
         ({"filters": {"shape": {"eq": 5}}}, "filters.shape.eq"),
-        ({"filters": {"shape": {"eq": "a\x00"}}}, "body"),
         ({"filters": {"shape": {"eq": None}}}, "filters.shape.eq"),
         ({"filters": {"shape": {"in": []}}}, "filters.shape.in"),
         ({"filters": {"shape": {"in": "PEAR"}}}, "filters.shape.in"),
@@ -158,7 +156,6 @@ async def test_runs_have_the_same_figures_as_everywhere(desk: Desk) -> None:
         ({"limit": 0}, "limit"),
         ({"offset": -1}, "offset"),
         ({"where": "1=1"}, "where"),
-        ({"select": "\ud800"}, "body"),
         ({"filters": {"shape": "PEAR"}}, "filters.shape"),
     ],
 )
@@ -170,9 +167,18 @@ async def test_what_is_not_allowed_is_400_and_named(bare: Desk, body: Any, param
 
 @pytest.mark.parametrize(
     "body",
-    [{"\ud800": 1}, {"filters": {"\ud800": {"eq": 1}}}, {"filters": {"shape": {"\ud800": "x"}}}, [], "x", 5],
+    [
+        {"\ud800": 1},
+        {"filters": {"\ud800": {"eq": 1}}},
+        {"filters": {"shape": {"\ud800": "x"}}},
+        {"filters": {"shape": {"eq": "a\x00"}}},
+        {"select": "max(\ud800)"},
+        [],
+        "x",
+        5,
+    ],
 )
-async def test_names_that_are_no_text_are_400_too(bare: Desk, body: Any) -> None:
+async def test_what_is_no_text_or_no_object_is_400_too(bare: Desk, body: Any) -> None:
     answer = await bare.post(DIAMONDS, body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
 

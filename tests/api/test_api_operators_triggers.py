@@ -182,9 +182,14 @@ async def test_accepted_removals_are_confirmed_and_then_counted(desk: Desk) -> N
     run = await desk.world.run()
     before = await desk.data("/analytics/summary")
 
+    listed = await desk.post(
+        "/analytics/query/removal_candidates",
+        {"select": "supplier_stone_id", "filters": {"state": {"eq": "guarded"}}},
+    )
     answer = await desk.post("/triggers/accept-removals", {"runId": str(run.run_id)})
     await desk.world.consolidate()
 
+    assert [row["supplier_stone_id"] for row in listed.json()["data"]] == gone
     is_exactly(RemovalsAccepted, answer.json()["data"])
     assert before["needsAttention"]["guardedRemovals"] == 10
     assert (answer.status_code, answer.json()["data"]["candidates"]) == (202, 10)

@@ -181,7 +181,7 @@ def _read_filters(
                 value = _read_value(table.columns[column], operator, given)
             except ValueError as error:
                 allowed = None if operator in OPERATORS else OPERATORS
-                problems.append(Problem(where, repr(given)[:100], str(error), allowed))
+                problems.append(Problem(where, _shown(str(given)), str(error), allowed))
                 continue
             name = f"value_{len(values)}"
             conditions.append(_condition(column, operator, value, name))
@@ -229,7 +229,7 @@ def _read_pattern(given: Any) -> str:
 
 def _read_number(given: Any) -> Decimal:
     try:
-        number = Decimal(str(given)) if isinstance(given, int | Decimal | str) else None
+        number = Decimal(str(given)) if isinstance(given, int | float | str | Decimal) else None
     except InvalidOperation:
         number = None
     if number is None or isinstance(given, bool) or not number.is_finite() or abs(number.adjusted()) > 30:

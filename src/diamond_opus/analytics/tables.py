@@ -94,4 +94,15 @@ TABLES: Mapping[str, Table] = {
         ),
         ("feed", "supplier_stone_id"),
     ),
+    # What a person looks at before accepting removals.
+    "removal_candidates": Table(
+        "removal_candidates",
+        _columns(
+            uuid="run_id",
+            text="feed supplier_stone_id state",
+            boolean="lab_grown",
+            moment="decided_at",
+        ),
+        ("run_id", "supplier_stone_id"),
+    ),
 }

@@ -133,7 +133,7 @@ async def list_rejected(request: Request, _caller: Operator, dependencies: Depen
 
 
 @router.get(
-    "/rejected/{feed}/{supplierStoneId}",
+    "/rejected/{feed}/{supplierStoneId:path}",
     summary="One rejected stone with its payload",
     responses={200: {"model": One[RejectedPayload]}},
 )

@@ -112,6 +112,7 @@ async def accept_run_removals(
 ) -> Response:
     """The list is that of the run's end. What was seen since stays; the supplier is asked about the rest, stone by
     stone, and only what it denies is removed. A consolidator does that; `removedRecords` of the run tells how many.
+    POST /analytics/query/removal_candidates shows the list beforehand.
     """
     refuse_parameters(request)
     async with dependencies.unit_of_work() as conn:
