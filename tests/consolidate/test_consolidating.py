@@ -10,7 +10,7 @@ from diamond_opus.consolidate.batch import consolidate_batch
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import RawItem
 from diamond_opus.ingest.store import Fetched, store_stones
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from diamond_opus.wiring import mappers
@@ -108,7 +108,7 @@ async def test_a_payload_that_comes_while_its_stone_is_consolidated_stays_pendin
     """The batch has read the old payload and holds the row; the worker waits, and its payload is a new task."""
     run = await world.read_run()
     async with world.pool.connection() as conn:
-        await store.start_consolidating(conn, run.run_id, force=False, actor="test")
+        await consolidating.start_consolidating(conn, run.run_id, force=False, actor="test")
         async with conn.transaction():
             await consolidate_batch(conn, run.run_id, FEED, mappers()[FEED], limit=1000)
             newer = asyncio.create_task(store_newer(world, run, "nat-00003", availability="SOLD"))

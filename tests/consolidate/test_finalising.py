@@ -12,7 +12,7 @@ from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.messages import WorkDone
 from diamond_opus.queue.protocol import CONSOLIDATE
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import LeaseLost, Run, RunState, RunType
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, advance
@@ -41,7 +41,7 @@ async def failed_run(world: World) -> Run:
 
 async def force(world: World, run: Run, *, forced: bool = True) -> Run:
     async with world.pool.connection() as conn:
-        await store.start_consolidating(conn, run.run_id, force=forced, actor="test")
+        await consolidating.start_consolidating(conn, run.run_id, force=forced, actor="test")
     await world.process.consolidator().consolidate(run.run_id)
     return await world.get_run(run.run_id)
 
@@ -143,12 +143,12 @@ async def test_a_run_is_ended_once_however_many_consolidators_come_to_its_end(wo
 async def test_nobody_may_end_a_run_while_a_stone_is_pending(world: World) -> None:
     run = await world.read_run()
     async with world.pool.connection() as conn:
-        await store.join_consolidation(conn, run.run_id)
-        assert await store.take_finalisation(conn, run.run_id, lease_seconds=60) is None
+        await consolidating.join_consolidation(conn, run.run_id)
+        assert await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60) is None
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
-        token = await store.take_finalisation(conn, run.run_id, lease_seconds=60)
+        token = await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60)
         assert token is not None
-        assert await store.take_finalisation(conn, run.run_id, lease_seconds=60) is None
+        assert await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60) is None
 
 
 async def test_a_stone_that_is_locked_and_not_yet_done_is_pending_as_well(world: World) -> None:
@@ -166,25 +166,25 @@ async def test_a_stone_that_is_locked_and_not_yet_done_is_pending_as_well(world:
 async def test_the_end_of_a_run_passes_on_when_its_holder_is_silent(world: World) -> None:
     run = await world.read_run()
     async with world.pool.connection() as conn:
-        await store.join_consolidation(conn, run.run_id)
+        await consolidating.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
-        dead = await store.take_finalisation(conn, run.run_id, lease_seconds=60)
+        dead = await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60)
         assert dead is not None
         await conn.execute(b"UPDATE run_metadata SET finalise_expires_at = now()")
         assert (await world.finish(run.run_id)).state is RunState.COMPLETED
         with pytest.raises(LeaseLost):
-            await store.complete_run(conn, run.run_id, dead, watermark_after=None)
+            await consolidating.complete_run(conn, run.run_id, dead, watermark_after=None)
         with pytest.raises(LeaseLost):
-            await store.renew_finalisation(conn, run.run_id, dead, lease_seconds=60)
+            await consolidating.renew_finalisation(conn, run.run_id, dead, lease_seconds=60)
     assert (await world.get_run(run.run_id)).watermark_after == run.updated_to
 
 
 async def test_a_crash_between_the_watermark_and_the_runs_row_is_harmless(world: World) -> None:
     run = await world.read_run()
     async with world.pool.connection() as conn:
-        await store.join_consolidation(conn, run.run_id)
+        await consolidating.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
-        await store.take_finalisation(conn, run.run_id, lease_seconds=60)
+        await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60)
     await advance(world.watermarks, FEED, Watermark(run.updated_to, str(run.run_id), datetime.now(UTC)))
     written = await world.watermarks.read(FEED)
     # Here the process is killed: the run is still consolidating, under a lease that nobody renews.
@@ -199,15 +199,15 @@ async def test_a_crash_between_the_watermark_and_the_runs_row_is_harmless(world:
 async def test_a_cancelled_run_does_not_complete_after_all(world: World) -> None:
     run = await world.read_run()
     async with world.pool.connection() as conn:
-        await store.join_consolidation(conn, run.run_id)
+        await consolidating.join_consolidation(conn, run.run_id)
         await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
-        token = await store.take_finalisation(conn, run.run_id, lease_seconds=60)
+        token = await consolidating.take_finalisation(conn, run.run_id, lease_seconds=60)
         assert token is not None
         await store.cancel_run(conn, run.run_id, actor="test")
         with pytest.raises(LeaseLost):
-            await store.renew_finalisation(conn, run.run_id, token, lease_seconds=60)
+            await consolidating.renew_finalisation(conn, run.run_id, token, lease_seconds=60)
         with pytest.raises(LeaseLost):
-            await store.complete_run(conn, run.run_id, token, watermark_after=run.updated_to)
+            await consolidating.complete_run(conn, run.run_id, token, watermark_after=run.updated_to)
     assert (await world.get_run(run.run_id)).state is RunState.CANCELLED
 
 

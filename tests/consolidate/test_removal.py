@@ -7,7 +7,7 @@ import pytest
 
 from diamond_opus.consolidate.removal import QUERIES, remove_missing
 from diamond_opus.domain.errors import Retryable
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating
 from diamond_opus.runs.model import RunState, RunType
 from pipeline_builders import Pool, World
 from pipeline_supplier import Listed, ScriptedSupplier, stones
@@ -270,16 +270,16 @@ async def test_a_process_without_the_suppliers_account_leaves_it_to_a_second_ful
             await asyncio.sleep(0.002)
         await world.lose_messages()
         async with world.pool.connection() as conn:
-            run = await store.join_consolidation(conn, plan.run_id)
+            run = await consolidating.join_consolidation(conn, plan.run_id)
             await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
-            token = await store.take_finalisation(conn, plan.run_id, lease_seconds=60)
+            token = await consolidating.take_finalisation(conn, plan.run_id, lease_seconds=60)
             assert token is not None
         found = await remove_missing(
             world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2, renew=_nothing
         )
         assert found == removed
         async with world.pool.connection() as conn:
-            await store.complete_run(conn, run.run_id, token, watermark_after=None)
+            await consolidating.complete_run(conn, run.run_id, token, watermark_after=None)
 
 
 async def _nothing() -> None: ...

@@ -8,7 +8,7 @@ import pytest
 
 from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.protocol import WORK_ITEMS
-from diamond_opus.runs import store
+from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import Run, RunState
 from pipeline_builders import Pool, World, work_item
 from pipeline_supplier import ScriptedSupplier, stones
@@ -156,7 +156,7 @@ async def test_a_worker_that_dies_again_and_again_fails_the_partition(world: Wor
     run = await world.plan()
     for _ in range(6):
         async with world.pool.connection() as conn:
-            await store.claim_partition(
+            await leases.claim_partition(
                 conn,
                 run.run_id,
                 NATURAL,

@@ -9,7 +9,7 @@ import pytest
 from diamond_opus.analytics.runs import newest_runs
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import Run, RunRefused, RunState
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, advance
@@ -72,7 +72,7 @@ async def meet_failure(world: World, run: Run, answer: str) -> None:
             world.supplier.before_page = None
             await store.retry_run(conn, run.run_id, actor="test")
         elif answer == "force":
-            await store.start_consolidating(conn, run.run_id, force=True, actor="test")
+            await consolidating.start_consolidating(conn, run.run_id, force=True, actor="test")
         else:
             await store.cancel_run(conn, run.run_id, actor="test")
             return
@@ -120,7 +120,7 @@ async def test_invariant_03_an_old_run_cannot_be_finished_after_a_newer_one(pool
     async with world.pool.connection() as conn:
         for again in (
             store.retry_run(conn, old.run_id, actor="test"),
-            store.start_consolidating(conn, old.run_id, force=True, actor="test"),
+            consolidating.start_consolidating(conn, old.run_id, force=True, actor="test"),
         ):
             with pytest.raises(RunRefused):
                 await again

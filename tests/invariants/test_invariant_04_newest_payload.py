@@ -10,7 +10,7 @@ import pytest
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import RawItem
 from diamond_opus.ingest.store import Fetched, store_stones
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
@@ -54,7 +54,7 @@ async def test_invariant_04_payloads_written_while_consolidators_work_are_never_
         await asyncio.sleep(0.001)
         await world.sweep()
     async with world.pool.connection() as conn:
-        await store.start_consolidating(conn, run.run_id, force=False, actor="test")
+        await consolidating.start_consolidating(conn, run.run_id, force=False, actor="test")
     await world.lose_messages()
     start = datetime.now(UTC)
     writing = True

@@ -2,14 +2,14 @@
 
 from uuid import uuid4
 
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, leases, store
 from diamond_opus.runs.model import ClaimedPartition, PartitionState, Run, RunState
 from pipeline_builders import World
 
 
 async def claim(world: World, run: Run, partition_id: str) -> ClaimedPartition:
     async with world.pool.connection() as conn:
-        claimed = await store.claim_partition(
+        claimed = await leases.claim_partition(
             conn, run.run_id, partition_id, worker_id=uuid4(), lease_seconds=60, payload={}
         )
     assert claimed is not None
@@ -25,7 +25,7 @@ async def end(world: World, run: Run, partition_id: str, state: PartitionState) 
 async def leave(world: World, claimed: ClaimedPartition, state: PartitionState) -> RunState:
     async with world.pool.connection() as conn:
         error = "the supplier refuses" if state is PartitionState.FAILED else None
-        return await store.leave_partition(conn, claimed, state=state, error=error)
+        return await leases.leave_partition(conn, claimed, state=state, error=error)
 
 
 async def retry(world: World, run: Run, partition_id: str | None = None) -> list[str]:
@@ -40,7 +40,7 @@ async def cancel(world: World, run: Run) -> None:
 
 async def start_consolidating(world: World, run: Run, *, force: bool = False) -> Run:
     async with world.pool.connection() as conn:
-        return await store.start_consolidating(conn, run.run_id, force=force, actor="test")
+        return await consolidating.start_consolidating(conn, run.run_id, force=force, actor="test")
 
 
 async def fail(world: World) -> Run:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from diamond_opus.runs import store
+from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import (
     ClaimedPartition,
     LeaseLost,
@@ -28,7 +28,7 @@ async def world(pool: Pool) -> World:
 
 async def claim(world: World, run: Run, partition_id: str = "natural-01") -> ClaimedPartition | None:
     async with world.pool.connection() as conn:
-        return await store.claim_partition(
+        return await leases.claim_partition(
             conn, run.run_id, partition_id, worker_id=uuid4(), lease_seconds=LEASE, payload={}
         )
 
@@ -42,19 +42,19 @@ async def must_claim(world: World, run: Run, partition_id: str = "natural-01") -
 async def advance(world: World, claimed: ClaimedPartition, *, fetched: int = 7, at: int = 1) -> None:
     async with world.pool.connection() as conn:
         progress = Progress(cursor={"ranges": [{"lab_grown": False, "price_from": at}]}, fetched=fetched)
-        await store.advance_partition(conn, claimed, progress, lease_seconds=LEASE)
+        await leases.advance_partition(conn, claimed, progress, lease_seconds=LEASE)
 
 
 async def leave(
     world: World, claimed: ClaimedPartition, state: PartitionState, *, error: str | None = None
 ) -> RunState:
     async with world.pool.connection() as conn:
-        return await store.leave_partition(conn, claimed, state=state, error=error)
+        return await leases.leave_partition(conn, claimed, state=state, error=error)
 
 
 async def renew(world: World, claimed: ClaimedPartition) -> None:
     async with world.pool.connection() as conn:
-        await store.renew_partition(conn, claimed, lease_seconds=LEASE)
+        await leases.renew_partition(conn, claimed, lease_seconds=LEASE)
 
 
 async def test_the_first_claim_starts_the_run_and_records_the_attempt(world: World) -> None:
@@ -178,7 +178,7 @@ async def test_nobody_can_claim_what_waits_for_its_next_attempt(world: World) ->
     run = await world.plan()
     claimed = await must_claim(world, run)
     async with world.pool.connection() as conn:
-        await store.leave_partition(
+        await leases.leave_partition(
             conn,
             claimed,
             state=PartitionState.PENDING,

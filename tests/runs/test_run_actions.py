@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from run_steps import cancel, claim, end, fail, retry, start_consolidating
 
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import PartitionState, RunRefused, RunState
 from pipeline_builders import Pool, World
 from pipeline_supplier import ScriptedSupplier, stones
@@ -90,7 +90,7 @@ async def test_a_forced_run_that_was_read_after_all_counts_as_read(world: World)
     run = await fail(world)
     await start_consolidating(world, run, force=True)
     async with world.pool.connection() as conn:
-        await store.postpone_consolidation(
+        await consolidating.postpone_consolidation(
             conn, run.run_id, error="disk full", delay_seconds=0, longest_delay_seconds=0, max_attempts=1
         )
     await retry(world, run)
@@ -128,8 +128,8 @@ async def test_asking_for_a_run_that_does_not_exist_says_so(world: World) -> Non
             lambda: store.get_run(conn, nobody),
             lambda: store.retry_run(conn, nobody, actor="test"),
             lambda: store.cancel_run(conn, nobody, actor="test"),
-            lambda: store.start_consolidating(conn, nobody, force=True, actor="test"),
-            lambda: store.join_consolidation(conn, nobody),
+            lambda: consolidating.start_consolidating(conn, nobody, force=True, actor="test"),
+            lambda: consolidating.join_consolidation(conn, nobody),
         ]
         for ask in asks:
             with pytest.raises(RunRefused, match=f"there is no run {nobody}"):

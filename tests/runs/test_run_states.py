@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from run_steps import cancel, claim, end, leave, retry
 
-from diamond_opus.runs import store
+from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import (
     ClaimedPartition,
     LeaseLost,
@@ -167,7 +167,7 @@ async def test_when_the_last_two_partitions_end_at_once_exactly_one_ends_the_rea
         async def settle(claimed: ClaimedPartition, both: asyncio.Barrier = both_wrote) -> RunState:
             async with world.pool.connection() as conn:
                 await both.wait()
-                return await store.leave_partition(conn, claimed, state=PartitionState.COMPLETED)
+                return await leases.leave_partition(conn, claimed, state=PartitionState.COMPLETED)
 
         states = await asyncio.gather(*(settle(claimed) for claimed in last))
 
@@ -184,7 +184,7 @@ async def test_an_end_that_waits_for_another_uncommitted_one_sees_it(world: Worl
     first, second = [await claim(world, run, f"catch-up-{kind}") for kind in ("natural", "lab-grown")]
     async with world.pool.connection() as conn:
         async with conn.transaction():
-            state = await store.leave_partition(conn, first, state=PartitionState.COMPLETED)
+            state = await leases.leave_partition(conn, first, state=PartitionState.COMPLETED)
             assert state is RunState.INGESTING
             waiting = asyncio.create_task(leave(world, second, PartitionState.COMPLETED))
             await world.somebody_waits_for_a_lock()

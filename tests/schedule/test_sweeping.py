@@ -9,7 +9,7 @@ import pytest
 
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Message, Received
-from diamond_opus.runs import store
+from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import PartitionState, Run, RunState
 from diamond_opus.schedule.sweep import Sweeper
 from pipeline_builders import Pool, World
@@ -36,11 +36,11 @@ async def end_all(world: World, run: Run) -> None:
     """Read everything without any message."""
     for partition_id in ("natural-01", "lab-grown-01", "catch-up-natural", "catch-up-lab-grown"):
         async with world.pool.connection() as conn:
-            claimed = await store.claim_partition(
+            claimed = await leases.claim_partition(
                 conn, run.run_id, partition_id, worker_id=uuid4(), lease_seconds=60, payload={}
             )
             assert claimed is not None
-            await store.leave_partition(conn, claimed, state=PartitionState.COMPLETED)
+            await leases.leave_partition(conn, claimed, state=PartitionState.COMPLETED)
 
 
 async def test_a_lost_wake_up_is_sent_again_under_a_new_number(world: World) -> None:
@@ -64,7 +64,7 @@ async def test_a_partition_in_good_hands_is_left_alone_and_one_in_dead_hands_is_
     run = await world.plan()
     async with world.pool.connection() as conn:
         for partition_id in ("natural-01", "lab-grown-01"):
-            await store.claim_partition(
+            await leases.claim_partition(
                 conn, run.run_id, partition_id, worker_id=uuid4(), lease_seconds=60, payload={}
             )
     await ids(world)

@@ -3,7 +3,7 @@
 import asyncio
 
 from diamond_opus.cli.follow import View, follow
-from diamond_opus.runs import store
+from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import Run, RunType
 from diamond_opus.wiring import Pipeline
 
@@ -28,7 +28,7 @@ async def drive(
     async with pipeline.pool.connection() as conn:
         run = await store.find_active_run(conn, feed)
         if run is not None:
-            view.resuming(run, *await store.leases_held(conn, run.run_id))
+            view.resuming(run, *await leases.leases_held(conn, run.run_id))
     if run is None:
         run = await plan(pipeline, feed, run_type, view)
     done = asyncio.Event()

@@ -17,7 +17,7 @@ from diamond_opus.cli.serving import check_schema
 from diamond_opus.consolidate import acceptance
 from diamond_opus.db.pool import Pool
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import Run, RunState
 from diamond_opus.settings import Settings
 from diamond_opus.wakeups import wake_partitions, wake_runs
@@ -93,7 +93,7 @@ def consolidate(
 async def _consolidate(settings: Settings, run_id: UUID, force: bool, wait: bool, as_json: bool) -> None:
     async with _opened(settings, "consolidate") as p:
         async with p.pool.connection() as conn:
-            await store.start_consolidating(conn, run_id, force=force, actor=actor())
+            await consolidating.start_consolidating(conn, run_id, force=force, actor=actor())
             due = await store.take_run(conn, run_id)
         await wake_runs(p.queues[CONSOLIDATE], [due])
         console.print(f"The consolidation of {run_id} is queued.")

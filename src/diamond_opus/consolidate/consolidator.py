@@ -23,6 +23,7 @@ from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone
 from diamond_opus.queue.protocol import Received
+from diamond_opus.runs import consolidating
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunType
 from diamond_opus.watermark.protocol import Watermark, WatermarkStore, advance
@@ -109,7 +110,7 @@ class Consolidator:
         """Work on the run until its stones are done or others do the rest; end it if nothing is left."""
         try:
             async with self._pool.connection() as conn:
-                run = await runs.join_consolidation(conn, run_id)
+                run = await consolidating.join_consolidation(conn, run_id)
         except RunRefused as refusal:
             log.info("consolidation_not_due", run_id=run_id, reason=str(refusal))
             return
@@ -188,14 +189,14 @@ class Consolidator:
         """Remove what is gone, move the watermark, then the run's row: in this order, so that repeating is harmless."""
         lease = self._settings.lease_seconds
         async with self._pool.connection() as conn:
-            token = await runs.take_finalisation(conn, run.run_id, lease_seconds=lease)
+            token = await consolidating.take_finalisation(conn, run.run_id, lease_seconds=lease)
         if token is None:
             log.info("consolidation_shared", run_id=run.run_id, reason="others still hold stones of this run")
             return
 
         async def renew() -> None:
             async with self._pool.connection() as conn:
-                await runs.renew_finalisation(conn, run.run_id, token, lease_seconds=lease)
+                await consolidating.renew_finalisation(conn, run.run_id, token, lease_seconds=lease)
 
         if run.run_type is RunType.FULL and not run.forced:
             removed = await remove_missing(
@@ -211,7 +212,7 @@ class Consolidator:
         await renew()
         moved_to = await self._move_watermark(run)
         async with self._pool.connection() as conn:
-            await runs.complete_run(conn, run.run_id, token, watermark_after=moved_to)
+            await consolidating.complete_run(conn, run.run_id, token, watermark_after=moved_to)
         log.info("run_completed", run_id=run.run_id, watermark_after=moved_to)
 
     async def _move_watermark(self, run: Run) -> datetime | None:
@@ -225,7 +226,7 @@ class Consolidator:
         """Try again later; what no retry can mend, or what failed too often, fails the run and alerts."""
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
         async with self._pool.connection() as conn:
-            state = await runs.postpone_consolidation(
+            state = await consolidating.postpone_consolidation(
                 conn,
                 run.run_id,
                 error=f"consolidation: {error}",

@@ -24,6 +24,7 @@ from diamond_opus.ingest.store import store_stones, store_unreadable
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone, WorkItem
 from diamond_opus.queue.protocol import Queue, Received
+from diamond_opus.runs import leases
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import (
     ClaimedPartition,
@@ -126,7 +127,7 @@ class Worker:
 
         async def claim() -> ClaimedPartition | None:
             async with self._pool.connection() as conn:
-                return await runs.claim_partition(
+                return await leases.claim_partition(
                     conn,
                     item.run_id,
                     item.partition_id,
@@ -170,7 +171,7 @@ class Worker:
             await self._clock.sleep(self._settings.lease_seconds / 4)
             try:
                 async with self._pool.connection() as conn:
-                    await runs.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
+                    await leases.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
             except (psycopg.OperationalError, DatabaseUnavailable) as error:
                 # The lease outlasts three missed renewals; a commit finds out if it did not.
                 log.warning("lease_not_renewed", partition_id=claimed.partition_id, reason=str(error))
@@ -181,7 +182,9 @@ class Worker:
         """Raw rows, cursor, lease: one transaction, and the fence first, so that a stranger's lease writes nothing."""
 
         async def work(conn: AsyncConnection[Any]) -> None:
-            await runs.advance_partition(conn, claimed, progress, lease_seconds=self._settings.lease_seconds)
+            await leases.advance_partition(
+                conn, claimed, progress, lease_seconds=self._settings.lease_seconds
+            )
             stored = await store_stones(conn, claimed.feed, claimed.run_id, asked, batch.stones)
             refused = [
                 (f"{claimed.run_id}:{claimed.partition_id}:refused:{number}", row)
@@ -189,7 +192,7 @@ class Worker:
             ]
             await store_unreadable(conn, claimed.feed, claimed.run_id, [*batch.unreadable, *refused])
             if stored.unchanged or refused:
-                await runs.advance_partition(
+                await leases.advance_partition(
                     conn,
                     claimed,
                     Progress(cursor=progress.cursor, unchanged=stored.unchanged, unreadable=len(refused)),
@@ -210,7 +213,7 @@ class Worker:
         """Try again after a back-off, or give up: at once when ``final``, else after too many in a row."""
         try:
             async with self._pool.connection() as conn:
-                failures = 1 + await runs.count_failures(conn, claimed)
+                failures = 1 + await leases.count_failures(conn, claimed)
         except LeaseLost as lost:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
             return
@@ -247,7 +250,7 @@ class Worker:
         delay_seconds: float = 0,
     ) -> None:
         async def work(conn: AsyncConnection[Any]) -> RunState:
-            return await runs.leave_partition(
+            return await leases.leave_partition(
                 conn,
                 claimed,
                 state=state,

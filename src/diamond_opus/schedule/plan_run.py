@@ -18,6 +18,7 @@ from diamond_opus.partitioning.density import DensityMap
 from diamond_opus.partitioning.plan import plan_partitions
 from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.protocol import Queue
+from diamond_opus.runs import density
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
 from diamond_opus.schedule.count_density import OnCount, Scan, count_density
@@ -120,7 +121,7 @@ async def _borrow_density(pool: Pool, source: StoneSource, updated_from: datetim
         whole = DensityMap.whole(lab_grown, 0)
         total = await source.count(Selection(lab_grown, updated_from=updated_from))
         async with pool.connection() as conn:
-            cells = await runs.latest_density_scan(conn, source.name, lab_grown=lab_grown)
+            cells = await density.latest_density_scan(conn, source.name, lab_grown=lab_grown)
         known = whole if cells is None else DensityMap.from_json({**whole.to_json(), "cells": cells})
         scans.append(Scan(known.rescaled(total), 1))
     return scans
@@ -162,7 +163,7 @@ def _plan(
 async def _store_scan(
     conn: AsyncConnection[Any], feed: str, run_id: UUID, scan: Scan, scanned_at: datetime
 ) -> None:
-    await runs.store_density_scan(
+    await density.store_density_scan(
         conn,
         feed=feed,
         run_id=run_id,

@@ -30,7 +30,7 @@ from diamond_opus.catalog.parameters import (
 from diamond_opus.db.audit import record_act
 from diamond_opus.partitioning.plan import plan_partitions
 from diamond_opus.partitioning.settings import HeatmapSettings
-from diamond_opus.runs import store
+from diamond_opus.runs import density
 from diamond_opus.schedule.count_density import Scan, count_density
 from diamond_opus.wiring import FEEDS, planning_settings
 
@@ -66,7 +66,7 @@ async def run_heatmap(
     scans, answer = await _scan(dependencies, parts, feed, settings, body)
     async with dependencies.unit_of_work() as conn:
         for scan in scans:
-            await store.store_density_scan(
+            await density.store_density_scan(
                 conn,
                 feed=feed,
                 run_id=None,

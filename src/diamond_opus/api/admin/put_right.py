@@ -26,7 +26,7 @@ from diamond_opus.api.schemas_triggers import (
 )
 from diamond_opus.consolidate.acceptance import accept_removals
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS
-from diamond_opus.runs import store
+from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import DueRun, Run, RunState
 from diamond_opus.wakeups import wake_partitions, wake_runs
 
@@ -147,7 +147,7 @@ async def _consolidate(
 ) -> Response:
     """The step is taken in the database first; the message only says where to look."""
     async with dependencies.unit_of_work() as conn:
-        run = await store.start_consolidating(conn, run_id, force=force, actor=caller.id)
+        run = await consolidating.start_consolidating(conn, run_id, force=force, actor=caller.id)
         pending = await consolidation.count_pending(conn)
         due = await store.take_run(conn, run_id)
     await _wake(dependencies, due)

@@ -1,0 +1,180 @@
+"""A partition in the hands of a worker: taken, kept, moved forward, left. Every step is fenced by the lease."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row, tuple_row
+from psycopg.types.json import Jsonb
+
+from diamond_opus.runs.model import (
+    ClaimedPartition,
+    LeaseLost,
+    PartitionState,
+    Progress,
+    RunState,
+)
+from diamond_opus.runs.steps import QUERIES, the, unknown_run
+
+
+async def claim_partition(
+    conn: AsyncConnection[Any],
+    run_id: UUID,
+    partition_id: str,
+    *,
+    worker_id: UUID,
+    lease_seconds: float,
+    payload: Mapping[str, Any],
+) -> ClaimedPartition | None:
+    """Lease a partition and record the attempt; None when it is not due, not free, or not needed any more."""
+    key = {"run_id": run_id, "partition_id": partition_id}
+    async with conn.transaction():
+        async with conn.cursor(row_factory=class_row(ClaimedPartition)) as cursor:
+            await cursor.execute(
+                QUERIES["claim_partition"],
+                {**key, "worker_id": worker_id, "lease": timedelta(seconds=lease_seconds)},
+            )
+            claimed = await cursor.fetchone()
+        if claimed is None:
+            return None
+        await conn.execute(QUERIES["close_abandoned_attempts"], key)
+        await conn.execute(
+            QUERIES["insert_attempt"],
+            {**key, "attempt": claimed.attempt, "worker_id": worker_id, "payload": Jsonb(dict(payload))},
+        )
+        await conn.execute(QUERIES["start_ingesting"], {"run_id": run_id})
+    return claimed
+
+
+async def renew_partition(
+    conn: AsyncConnection[Any], claimed: ClaimedPartition, *, lease_seconds: float
+) -> None:
+    """Raises LeaseLost when somebody else holds it, or the run was cancelled."""
+    cursor = await conn.execute(
+        QUERIES["renew_partition"], {**_fence(claimed), "lease": timedelta(seconds=lease_seconds)}
+    )
+    if await cursor.fetchone() is None:
+        raise _lost(claimed)
+
+
+async def advance_partition(
+    conn: AsyncConnection[Any], claimed: ClaimedPartition, progress: Progress, *, lease_seconds: float
+) -> None:
+    """Move the cursor and extend the lease, in the caller's transaction with the rows it stands for."""
+    cursor = await conn.execute(
+        QUERIES["advance_partition"],
+        {
+            **_fence(claimed),
+            "cursor": Jsonb(progress.cursor),
+            "fetched": progress.fetched,
+            "distinct": progress.distinct,
+            "unchanged": progress.unchanged,
+            "unreadable": progress.unreadable,
+            "pages": progress.pages,
+            "disputed": progress.disputed,
+            "notes": Jsonb(list(progress.notes)),
+            "lease": timedelta(seconds=lease_seconds),
+        },
+    )
+    if await cursor.fetchone() is None:
+        raise _lost(claimed)
+
+
+async def count_failures(conn: AsyncConnection[Any], claimed: ClaimedPartition) -> int:
+    """Attempts in a row, before this one ends, that moved nothing forward. Raises LeaseLost."""
+    cursor = await conn.execute(QUERIES["count_failures"], _fence(claimed))
+    row = await cursor.fetchone()
+    if row is None:
+        raise _lost(claimed)
+    return int(row[0])
+
+
+async def leave_partition(
+    conn: AsyncConnection[Any],
+    claimed: ClaimedPartition,
+    *,
+    state: PartitionState,
+    error: str | None = None,
+    counts_as_failure: bool = False,
+    delay_seconds: float = 0,
+) -> RunState:
+    """End the attempt and settle the run if it was the last; returns the state the run is in then.
+
+    Raises LeaseLost, changing nothing, when the lease is no longer ours.
+    """
+    async with conn.transaction():
+        cursor = await conn.execute(
+            QUERIES["leave_partition"],
+            {
+                **_fence(claimed),
+                "state": state,
+                "error": error,
+                "failures": int(counts_as_failure),
+                "delay": timedelta(seconds=delay_seconds) if delay_seconds else None,
+            },
+        )
+        if await cursor.fetchone() is None:
+            raise _lost(claimed)
+        await conn.execute(
+            QUERIES["finish_attempt"],
+            {
+                "run_id": claimed.run_id,
+                "partition_id": claimed.partition_id,
+                "attempt": claimed.attempt,
+                "status": "completed" if state is PartitionState.COMPLETED else "failed",
+                "error": error,
+            },
+        )
+        return await settle_run(conn, claimed.run_id)
+
+
+async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
+    """Under the run's row lock: ingested when every partition is complete, failed when the rest is settled.
+
+    Must run inside the transaction that settled a partition, so that of two last ones exactly one sees both.
+    """
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["lock_run"], {"run_id": run_id})
+        run = await cursor.fetchone()
+        if run is None:
+            raise unknown_run(run_id)
+        state = RunState(run["state"])
+        if state is not RunState.INGESTING:
+            return state
+        await cursor.execute(QUERIES["tally_partitions"], {"run_id": run_id})
+        tally = the(await cursor.fetchone())
+        if tally["unsettled"]:
+            return state
+        if tally["failed"]:
+            error = f"{tally['failed']} partitions failed: {tally['reasons']}"[:2000]
+            await cursor.execute(QUERIES["fail_ingestion"], {"run_id": run_id, "error": error})
+            return RunState.FAILED
+        if tally["open_catch_up"]:
+            return state
+        await cursor.execute(QUERIES["finish_ingestion"], {"run_id": run_id, "feed": run["feed"]})
+        return RunState.INGESTED
+
+
+async def leases_held(conn: AsyncConnection[Any], run_id: UUID) -> tuple[int, float]:
+    """How many partitions somebody holds, and in how many seconds the last of those leases ends."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(QUERIES["leases_held"], {"run_id": run_id})
+        partitions, seconds = the(await cursor.fetchone())
+    return int(partitions), float(seconds)
+
+
+def _fence(claimed: ClaimedPartition) -> dict[str, Any]:
+    return {
+        "run_id": claimed.run_id,
+        "partition_id": claimed.partition_id,
+        "lease_token": claimed.lease_token,
+    }
+
+
+def _lost(claimed: ClaimedPartition) -> LeaseLost:
+    return LeaseLost(
+        f"ingest: the lease of partition {claimed.partition_id} (run {claimed.run_id}) is no longer ours; "
+        "what was not committed is read again by its new holder"
+    )
