@@ -27,8 +27,6 @@ from diamond_opus.runs.model import (
 )
 from diamond_opus.runs.steps import QUERIES, activate, audit, lock_run, refuse_when_newer, the, unknown_run
 
-ACTIVE = (RunState.PLANNED, RunState.INGESTING, RunState.INGESTED, RunState.CONSOLIDATING)
-
 
 async def create_run(conn: AsyncConnection[Any], plan: RunPlan, *, run_id: UUID | None = None) -> UUID:
     """Store a run and all its partitions, or nothing; ``run_id`` is for who had to name it before it was planned.
