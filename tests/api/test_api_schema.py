@@ -7,8 +7,11 @@ from urllib.parse import quote
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from route_walk import id_source, operations
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -28,18 +31,12 @@ CHECKS = [
 ]
 
 ENDLESS = {one.path for one in operations() if one.answers_forever}
-#: These read the parameters of a search, by the same table: one of the three is tried to the full.
-AS_A_SEARCH = ["get_facets", "export_diamonds"]
-CONFIG = schemathesis.Config.from_dict(
-    {
-        "operations": [
-            {"include-operation-id": AS_A_SEARCH, "phases": {"coverage": {"enabled": False}}},
-        ]
-    }
-)
-SCHEMA = schemathesis.openapi.from_dict(openapi_document(), config=CONFIG).exclude(
+SCHEMA = schemathesis.openapi.from_dict(openapi_document()).exclude(
     lambda context: context.operation.path in ENDLESS
 )
+OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok)}
+#: As the description allows, and as it does not.
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 TURNS = count()
 
 
@@ -56,24 +53,40 @@ def admin(served: Served) -> dict[str, str]:
     return {"X-API-Key": served.key("admin")}
 
 
+# Not by schemathesis' own parametrize: its tests are lost on the way when several processes run them.
 @pytest.mark.long  # hundreds of requests that schemathesis makes up
-@SCHEMA.parametrize()
-@settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_a_crash_or_undescribed(
-    case: schemathesis.Case[Any], served: Served, admin: dict[str, str]
+    label: str, mode: GenerationMode, served: Served, admin: dict[str, str]
 ) -> None:
-    source = id_source(case.operation.path)
-    if source is not None and case.path_parameters and next(TURNS) % 3:
-        # Made-up ids lead nowhere: two times of three take one that is there.
-        found = served.fetch(source)
-        case.path_parameters = {name: quote(found or "", safe="") for name in case.path_parameters}
-    answer = case.call(base_url=served.url, headers=admin, timeout=20)
+    operation = OPERATIONS[label]
 
-    assert answer.status_code < 500 or (answer.status_code == 503 and answer.headers["Retry-After"])
-    case.validate_response(answer, checks=CHECKS)
+    @settings(
+        max_examples=6,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case[Any]) -> None:
+        source = id_source(case.operation.path)
+        if source is not None and case.path_parameters and next(TURNS) % 3:
+            # Made-up ids lead nowhere: two times of three take one that is there.
+            found = served.fetch(source)
+            case.path_parameters = {name: quote(found or "", safe="") for name in case.path_parameters}
+        answer = case.call(base_url=served.url, headers=admin, timeout=20)
+        assert answer.status_code < 500 or (answer.status_code == 503 and answer.headers["Retry-After"])
+        case.validate_response(answer, checks=CHECKS)
+
+    try:
+        ask()
+    except Unsatisfiable:
+        # Where nothing is asked for that could be wrong.
+        assert mode is GenerationMode.NEGATIVE
+
+
+def test_every_operation_is_tried() -> None:
+    assert len(OPERATIONS) == len([one for one in operations() if not one.answers_forever])
