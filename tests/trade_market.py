@@ -1,7 +1,7 @@
 """A market for tests of trade: the simulated supplier, its stones in the catalogue, and an API with clients."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.domain.clock import ManualClock
+from diamond_opus.keys.signatures import HmacClient
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_DONE, WORK_ITEMS
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.runs.store import get_run
@@ -156,7 +157,9 @@ class Market:
 
 
 @asynccontextmanager
-async def open_market(pool: Pool, url: str, **settings: Any) -> AsyncIterator[Market]:
+async def open_market(
+    pool: Pool, url: str, *, hmac_clients: Mapping[str, HmacClient] | None = None, **settings: Any
+) -> AsyncIterator[Market]:
     """The supplier read once into the catalogue."""
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     async with (
@@ -164,7 +167,7 @@ async def open_market(pool: Pool, url: str, **settings: Any) -> AsyncIterator[Ma
         simulated_pipeline(url, simulator, **_COARSE) as pipeline,
     ):
         await read_everything(pipeline)
-        async with open_api(pool, clock, pipeline=pipeline) as api:
+        async with open_api(pool, clock, pipeline=pipeline, hmac_clients=hmac_clients or {}) as api:
             yield Market(pool, simulator, pipeline, api)
 
 

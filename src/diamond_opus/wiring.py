@@ -176,7 +176,13 @@ class Pipeline:
 
     def desk(self, pool: Pool | None = None) -> Desk:
         """Where holds and orders are made, on the connections given or on this process's own."""
-        return Desk(pool or self.pool, self.traders, self.mappers, self.alerts)
+        return Desk(
+            pool or self.pool,
+            self.traders,
+            self.mappers,
+            self.alerts,
+            statement_timeout_ms=self.settings.api_statement_timeout_ms,
+        )
 
     def trade_watch(self) -> TradeWatch:
         # Before a free stone proves anything, the request that was lost must have ended, however slow it was.

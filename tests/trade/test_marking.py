@@ -1,6 +1,7 @@
 """What a person says of a stone stands beside the supplier's word, survives listings, and binds nobody's order."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -60,6 +61,40 @@ async def test_a_hold_made_elsewhere_is_noted_as_spec_shows_it(market: Market, s
     assert (
         await other.post(f"/diamonds/{stone}/availability", {"availability": "available"})
     ).status_code == 403
+
+
+async def test_a_hold_noted_by_hand_ends_by_its_time_and_not_by_a_stranger_s_question(
+    market: Market, shop: Client
+) -> None:
+    """The supplier never heard of it: that it offers the stone says nothing."""
+    stone = await market.stone()
+    path = f"/diamonds/{stone}/availability"
+    await shop.post(path, {"availability": "on_hold"})
+    other = await market.client("trade")
+
+    assert (await other.post(path)).json()["data"]["availability"] == "on_hold"
+    assert (await other.buy(stone)).status_code == 409
+
+    await market.let_pass(timedelta(hours=25))
+    await market.settle()
+    assert await market.availability(stone) == "available"
+
+
+async def test_nobody_ends_another_s_hold_by_noting_its_id(market: Market, shop: Client) -> None:
+    held, mine = await market.stone(), await market.stone()
+    await shop.hold(held)
+    hold_id = market.holds[0].id
+    thief = await market.client("trade", "cost")
+    note = {"availability": "on_hold", "holdId": hold_id}
+
+    assert (await thief.post(f"/diamonds/{mine}/availability", note)).status_code == 403
+    note["holdId"] = "made-up"
+    assert (await thief.post(f"/diamonds/{mine}/availability", note)).status_code == 200
+    assert (await thief.delete(f"/diamonds/{mine}/hold")).status_code == 200
+
+    assert market.holds[0].state == "active"
+    assert not market.simulator.stats()["by_kind"].get("cancel_hold"), "an id from a client is sent nowhere"
+    assert await market.availability(held) == "on_hold"
 
 
 async def test_a_word_that_contradicts_a_hold_or_an_order_at_the_supplier_is_refused(

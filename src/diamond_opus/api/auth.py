@@ -123,13 +123,10 @@ class Authenticator:
             use = await spend_signature(
                 conn, signed, idempotency_key=_idempotency_key(request), now=self._clock.now()
             )
-        if use is Use.FIRST or (use is Use.REPEATED and replayable):
-            return
-        raise _unauthorized(
-            "the signature was used before",
-            "Each signature of a changing request is accepted once: sign anew with the present time. "
-            "Only a purchase may be repeated as it was, with the Idempotency-Key that it had.",
-        )
+        if use is Use.REPEATED and replayable:
+            request.scope["state"]["is_repeat"] = True
+        elif use is not Use.FIRST:
+            raise signature_was_used()
 
     def _refuse_if_blocked(self, address: str) -> None:
         if self._failures.remaining(address) <= 0:
@@ -173,6 +170,19 @@ class Needs(SecurityBase):
         if is_first:
             await authenticator.spend_signature(request, replayable=self.replayable)
         return caller
+
+
+def is_repeat(request: Request) -> bool:
+    """Whether this signed request came before: it may be told what became of it, and do nothing new."""
+    return bool(request.scope["state"].get("is_repeat", False))
+
+
+def signature_was_used() -> ApiError:
+    return _unauthorized(
+        "the signature was used before",
+        "Each signature of a changing request is accepted once: sign anew with the present time. Only a purchase may "
+        "be repeated as it was, with the Idempotency-Key that it had, to get the answer that it got.",
+    )
 
 
 def permission_of_scheme(scheme_name: str) -> str:

@@ -1,5 +1,6 @@
 """What happens to every request whatever its route: a trace, a log line, safe headers, bounds, and never a crash."""
 
+import asyncio
 import re
 from http import HTTPStatus
 from typing import Any
@@ -98,6 +99,18 @@ class Guard:
 
         try:
             await self._app(scope, _bounded(receive), send_noting)
+        except asyncio.CancelledError:
+            # The server stops and waits no longer; what the route had begun is rolled back.
+            if has_started:
+                raise
+            response = answer_error(
+                503,
+                ErrorCode.SERVICE_UNAVAILABLE,
+                "the service is being restarted; this request was not finished",
+                hint="Send it again in a moment.",
+                headers={"Retry-After": "5"},
+            )
+            await response(scope, receive, send)
         except Exception as error:
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             if has_started:

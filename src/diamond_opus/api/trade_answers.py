@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
 from diamond_opus.api.answers import answer_error, answer_json
-from diamond_opus.api.auth import Caller
+from diamond_opus.api.auth import Caller, signature_was_used
 from diamond_opus.api.errors import RETRY_AFTER_SECONDS, ApiError, ErrorCode, forbidden
 from diamond_opus.keys.permissions import Permission
 from diamond_opus.trade.model import (
@@ -16,6 +17,7 @@ from diamond_opus.trade.model import (
     NoSuchHold,
     NoSuchOrder,
     NoSuchStone,
+    NothingStored,
     OrderRecord,
     OrderStatus,
     StoredAnswer,
@@ -23,6 +25,9 @@ from diamond_opus.trade.model import (
     TradeConflict,
     TradeForbidden,
 )
+
+#: What only the permission cost shows of an order.
+_CONFIDENTIAL = frozenset({"feedOrderId", "offerId", "feedPriceCents", "reason"})
 
 
 def show_hold(hold: HoldRecord, caller: Caller) -> dict[str, Any]:
@@ -111,10 +116,24 @@ def word_orders_for(caller: Caller) -> Callable[[OrderRecord], StoredAnswer]:
     return word
 
 
-def answer_stored(answer: StoredAnswer) -> Response:
-    """The very bytes that were stored."""
+def answer_stored(answer: StoredAnswer, caller: Caller) -> Response:
+    """The very bytes that were stored, but without cost for a client that has lost the permission since."""
     headers = {"Cache-Control": "no-store"}
-    return Response(answer.body.encode(), answer.status, headers, "application/json")
+    body = answer.body.encode()
+    return Response(
+        body if caller.sees_cost else _without_cost(body), answer.status, headers, "application/json"
+    )
+
+
+def _without_cost(body: bytes) -> bytes:
+    content = orjson.loads(body)
+    for told in (content.get("data", {}), content.get("error", {}).get("details", {})):
+        hidden = _CONFIDENTIAL & set(told)
+        if hidden:
+            for name in hidden:
+                del told[name]
+            body = orjson.dumps(content)
+    return body
 
 
 @contextmanager
@@ -124,6 +143,8 @@ def told_to(caller: Caller) -> Iterator[None]:
         yield
     except NoSuchStone as error:
         raise ApiError(404, ErrorCode.DIAMOND_NOT_FOUND, str(error)) from error
+    except NothingStored as error:
+        raise signature_was_used() from error
     except (NoSuchHold, NoSuchOrder) as error:
         raise ApiError(404, ErrorCode.NOT_FOUND, str(error)) from error
     except TradeForbidden as error:

@@ -13,6 +13,7 @@ from diamond_opus.trade.model import (
     HoldRecord,
     HoldStatus,
     NoSuchStone,
+    NothingStored,
     OrderRecord,
     OrderStatus,
     StoredAnswer,
@@ -46,8 +47,10 @@ async def begin_order(
     token: UUID,
     word: Wording,
     stranger: TradedStone | None,
+    *,
+    is_repeat: bool,
 ) -> Attempt | StoredAnswer:
-    """The intent, or the answer that the key has already."""
+    """The intent, or the answer that the key has already; for a repeat nothing but the answer."""
     found = await find_stone(conn, diamond_id)
     stone = found or stranger
     if stone is not None:
@@ -60,6 +63,8 @@ async def begin_order(
         answer = await _answer_of_key(conn, earlier, purchase.digest(diamond_id), word)
         if answer is not None:
             return answer
+    if is_repeat:
+        raise NothingStored("this purchase was not done, and its signature was used")
     if stone is None or not stone.is_active:
         raise NoSuchStone(f"there is no diamond with the id {diamond_id}")
     own_hold = await _check_free(conn, stone, client)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.trade import holds
 from diamond_opus.trade.desk import Desk
 from diamond_opus.trade.evidence import ends_hold
@@ -40,4 +40,4 @@ async def check_availability(desk: Desk, diamond_id: UUID) -> tuple[TradedStone,
             raise NoSuchStone(f"there is no diamond with the id {diamond_id}")
         return found
 
-    return await run_in_transaction(desk.pool, write), look
+    return await desk.transact(write), look

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import psycopg
 
 from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.db.errors import DatabaseUnavailable
-from diamond_opus.db.pool import Pool
+from diamond_opus.db.pool import Connection, Pool, run_in_transaction
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.feeds.protocol import StoneMapper
 from diamond_opus.feeds.trading import Trader
@@ -20,6 +21,8 @@ from diamond_opus.trade.model import StoneKey, SupplierFailed, TradedStone
 from diamond_opus.trade.stones import database_time
 
 log = get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,16 @@ class Desk:
     renew_seconds: float = 5.0
     #: Whoever waits for the supplier's word at a screen waits no longer than this.
     patience_seconds: float = 20.0
+    #: A statement that takes longer gives up, so that a lock somebody holds never hangs a client.
+    statement_timeout_ms: int = 5_000
 
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.lease_seconds)
+
+    async def transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """One short transaction, tried again when it fails in passing; ``work`` must be repeatable."""
+        return await run_in_transaction(self.pool, work, statement_timeout_ms=self.statement_timeout_ms)
 
     def trader(self, feed: str) -> Trader:
         """The feed's counter. Raises SupplierFailed where this process has none."""

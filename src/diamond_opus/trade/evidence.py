@@ -69,8 +69,11 @@ def judge_release(hold: HoldRecord, look: Look) -> HoldStatus:
 def ends_hold(hold: HoldRecord, look: Look) -> bool:
     """Whether the supplier says, about this very stone, that an active hold is over.
 
-    A listing proves nothing, and neither does a stone that is on hold without saying whose it is.
+    A listing proves nothing, and neither does a stone that is on hold without saying whose it is. Of a hold that was
+    noted by hand, without an id of the supplier's, the supplier never heard.
     """
+    if hold.by_hand and hold.feed_hold_id is None:
+        return False
     if hold.status is not HoldStatus.ACTIVE or _bears_hold(hold, look):
         return False
     return look.availability is not Availability.ON_HOLD

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.grades import Availability
 from diamond_opus.feeds.trading import AnswerLost, Refused
@@ -38,7 +38,7 @@ async def hold_stone(
     async def begin(conn: Connection) -> HoldRecord:
         return await _begin(desk, conn, diamond_id, client, token, stranger)
 
-    hold = await run_in_transaction(desk.pool, begin)
+    hold = await desk.transact(begin)
 
     async def renew() -> None:
         async with desk.pool.connection() as conn:
@@ -134,7 +134,7 @@ async def _finish(
             raise RuntimeError(f"hold {hold.id} is not there any more")
         return found
 
-    settled = await run_in_transaction(desk.pool, write)
+    settled = await desk.transact(write)
     log.info("hold_answered", hold_id=str(hold.id), status=settled.status.value)
     return settled
 

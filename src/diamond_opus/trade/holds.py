@@ -61,7 +61,7 @@ async def insert_hold(
 
 
 async def insert_hold_by_hand(
-    conn: Connection, stone: TradedStone, *, client: str, feed_hold_id: str | None
+    conn: Connection, stone: TradedStone, *, client: str, feed_hold_id: str | None, hold_until: datetime
 ) -> HoldRecord | None:
     """A hold that a person made elsewhere; nothing is sent. None when another hold of the stone is live."""
     return await _insert(
@@ -72,6 +72,7 @@ async def insert_hold_by_hand(
         status=HoldStatus.ACTIVE,
         by_hand=True,
         feed_hold_id=feed_hold_id,
+        hold_until=hold_until,
         lease_token=None,
         lease=None,
     )

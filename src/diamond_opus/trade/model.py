@@ -89,6 +89,10 @@ class NoSuchStone(DiamondError):
     """There is no such stone on sale."""
 
 
+class NothingStored(DiamondError):
+    """A repeated signed request may only be told the answer that its key has, and it has none."""
+
+
 class NoSuchHold(DiamondError):
     """There is no such hold, or no live one."""
 

@@ -1,14 +1,21 @@
 """How a stone is bought: written down, asked for its price, sent once, and the answer written down."""
 
+import asyncio
+from dataclasses import replace
 from uuid import UUID, uuid4
 
+import psycopg
+
 from diamond_opus.alerts.protocol import Alert, Severity
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.errors import DatabaseUnavailable
+from diamond_opus.db.pool import Connection
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.grades import Availability
 from diamond_opus.domain.money import is_ten_times_off
+from diamond_opus.domain.stone import Stone
 from diamond_opus.feeds.trading import AnswerLost, OrderRequest, Refused
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.pricing import InvalidRule, PricingEngine
 from diamond_opus.trade import holds, orders
 from diamond_opus.trade.begin_order import Attempt, Wording, answer_of, begin_order
 from diamond_opus.trade.conflicts import not_available
@@ -36,18 +43,22 @@ async def order_stone(
     client: str,
     word: Wording,
     stranger: TradedStone | None = None,
+    is_repeat: bool = False,
 ) -> StoredAnswer:
     """Buy a stone of the catalogue, or ``stranger``, a stone that is not in it; at most once a key, and once a stone.
 
-    A known key gets the stored answer. Raises NoSuchStone, TradeConflict (which says in details what is in the way),
-    or SupplierFailed when nothing was done; after each of them the same key may be sent again.
+    A known key gets the stored answer; ``is_repeat`` allows nothing else, and raises NothingStored. Raises NoSuchStone,
+    TradeConflict (which says in details what is in the way), or SupplierFailed when nothing was done; after each of
+    them the same key may be sent again.
     """
     token = uuid4()
 
     async def begin(conn: Connection) -> Attempt | StoredAnswer:
-        return await begin_order(desk, conn, diamond_id, purchase, client, token, word, stranger)
+        return await begin_order(
+            desk, conn, diamond_id, purchase, client, token, word, stranger, is_repeat=is_repeat
+        )
 
-    begun = await run_in_transaction(desk.pool, begin)
+    begun = await desk.transact(begin)
     if isinstance(begun, StoredAnswer):
         return begun
 
@@ -68,7 +79,8 @@ async def _ask_price(desk: Desk, attempt: Attempt, purchase: Purchase) -> OrderR
         await _finish_as_failed(desk, attempt, "the supplier could not be asked for the price")
         raise
     try:
-        price_cents = _check_offer(look, attempt, purchase)
+        price_cents = _check_offer(look, attempt)
+        await _check_limit(desk, attempt.stone.feed, look, purchase)
     except TradeConflict as conflict:
         await _finish_as_failed(desk, attempt, str(conflict), look)
         raise
@@ -87,13 +99,13 @@ async def _ask_price(desk: Desk, attempt: Attempt, purchase: Purchase) -> OrderR
             lease=desk.lease,
         )
 
-    order = await run_in_transaction(desk.pool, mark)
+    order = await desk.transact(mark)
     if order is None:
         raise SupplierFailed("the purchase took too long before it was sent; nothing was done")
     return order
 
 
-def _check_offer(look: Look, attempt: Attempt, purchase: Purchase) -> int:
+def _check_offer(look: Look, attempt: Attempt) -> int:
     """What the stone costs now. Raises TradeConflict when it cannot be bought so."""
     if look.is_gone:
         raise not_available("the supplier has it no more")
@@ -110,14 +122,30 @@ def _check_offer(look: Look, attempt: Attempt, purchase: Purchase) -> int:
         attempt.in_catalogue and is_ten_times_off(price_cents, known // 100, -(-known // 100))
     ):
         raise not_available("the supplier's present price cannot be used")
-    if purchase.max_price_cents is not None and price_cents > purchase.max_price_cents:
+    return price_cents
+
+
+async def _check_limit(desk: Desk, feed: str, look: Look, purchase: Purchase) -> None:
+    """Raises TradeConflict when the stone has become dearer than its buyer allows."""
+    limit = purchase.max_price_cents
+    if limit is None or not isinstance(look.stone, Stone):
+        return
+    price_cents = look.stone.feed_price_cents
+    if purchase.limits_selling_price:
+        engine = PricingEngine()
+        try:
+            async with desk.pool.connection() as conn:
+                await engine.load_rules(conn)
+        except InvalidRule as error:
+            raise TradeConflict("the pricing rules cannot be applied now; nothing was ordered") from error
+        price_cents = engine.apply_pricing(look.stone, feed=feed).price_model_price_cents
+    if price_cents > limit:
         raise TradeConflict(
             "the stone costs more than maxPriceCents now; nothing was ordered",
             hint="Raise maxPriceCents under a new idempotency key, or choose another stone.",
-            details={"maxPriceCents": purchase.max_price_cents},
-            confidential={"feedPriceCents": price_cents},
+            details={"maxPriceCents": limit},
+            confidential={"feedPriceCents": look.price_cents},
         )
-    return price_cents
 
 
 async def _send(
@@ -131,17 +159,34 @@ async def _send(
         purchase.comments,
         purchase.return_option,
     )
+    feed_order_id: str | None = None
+    reason: str | None = None
     try:
         feed_order_id = await desk.trader(order.feed).create_order(request)
+        status = OrderStatus.ORDERED
     except Refused as error:
-        return await _finish(desk, attempt, OrderStatus.REFUSED, word, reason=str(error))
+        status, reason = OrderStatus.REFUSED, str(error)
     except AnswerLost as error:
         log.warning("order_answer_lost", order_id=str(order.id), reason=str(error))
-        return await _finish(desk, attempt, OrderStatus.UNKNOWN, word, reason=str(error))
+        status, reason = OrderStatus.UNKNOWN, str(error)
+    except asyncio.CancelledError:
+        return _tell_lost(order, word, "the process was stopped before the supplier's answer")
     except DiamondError as error:
         await _finish_as_failed(desk, attempt, str(error))
         raise supplier_failed(error) from error
-    return await _finish(desk, attempt, OrderStatus.ORDERED, word, feed_order_id=feed_order_id)
+    try:
+        return await _finish(desk, attempt, status, word, feed_order_id=feed_order_id, reason=reason)
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        return _tell_lost(order, word, f"the supplier's answer ({status}) could not be written down: {error}")
+
+
+def _tell_lost(order: OrderRecord, word: Wording, reason: str) -> StoredAnswer:
+    """The order may have been taken and nothing of it is written: the row's lease lapses, and it becomes unknown."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        task.uncancel()  # there is just time left to say so
+    log.error("order_outcome_lost", order_id=str(order.id), reason=reason)
+    return word(replace(order, status=OrderStatus.UNKNOWN))
 
 
 async def _finish(
@@ -173,7 +218,7 @@ async def _finish(
         await settle_stone(conn, attempt.stone.key)
         return answer
 
-    answer = await run_in_transaction(desk.pool, write)
+    answer = await desk.transact(write)
     log.info("order_answered", order_id=str(attempt.order.id), status=status.value)
     return answer or await _tell_settled(desk, attempt, status, word, feed_order_id)
 
@@ -201,7 +246,7 @@ async def _finish_as_failed(desk: Desk, attempt: Attempt, reason: str, look: Loo
         )
         await settle_stone(conn, attempt.stone.key, look)
 
-    await run_in_transaction(desk.pool, write)
+    await desk.transact(write)
 
 
 def _contradiction(order: OrderRecord, feed_order_id: str | None) -> Alert:

@@ -8,7 +8,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One wish to buy a stone under an idempotency key. Money is whole cents of cost."""
+    """One wish to buy a stone under an idempotency key.
+
+    ``max_price_cents`` is the most that the stone may cost us; with ``limits_selling_price`` the most that it may be
+    sold for, by today's rules: who may not see cost must not find it by trying limits.
+    """
 
     idempotency_key: str
     destination_id: str | None = None
@@ -16,6 +20,7 @@ class Purchase:
     comments: str | None = None
     return_option: bool | None = None
     max_price_cents: int | None = None
+    limits_selling_price: bool = False
 
     def digest(self, stone_id: UUID) -> str:
         """SHA-256 of the canonical body, the stone included: spelling and order of the fields do not matter.

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from diamond_opus.db.audit import record_act
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.feeds.trading import AnswerLost, Refused
 from diamond_opus.observability.logging import get_logger
@@ -38,7 +38,9 @@ async def release_hold(desk: Desk, key: StoneKey, *, client: str, is_admin: bool
         await lock_stone(conn, key)
         hold = _releasable(await holds.live_hold(conn, key), client, is_admin=is_admin)
         await _check_no_order(conn, key)
-        status = HoldStatus.RELEASED if hold.by_hand and hold.feed_hold_id is None else HoldStatus.RELEASING
+        # An id that a client merely told us is not sent to the supplier: it may be the id of anybody's hold.
+        is_only_ours = hold.by_hand and (hold.feed_hold_id is None or not is_admin)
+        status = HoldStatus.RELEASED if is_only_ours else HoldStatus.RELEASING
         moved = await holds.move_hold(
             conn,
             hold.id,
@@ -53,7 +55,7 @@ async def release_hold(desk: Desk, key: StoneKey, *, client: str, is_admin: bool
         await settle_stone(conn, key)
         return moved or hold
 
-    hold = await run_in_transaction(desk.pool, begin)
+    hold = await desk.transact(begin)
     if hold.status is HoldStatus.RELEASED or hold.feed_hold_id is None:
         return hold
 
@@ -133,4 +135,4 @@ async def _finish(
         await settle_stone(conn, hold.key, look)
         return moved or await holds.get_hold(conn, hold.id) or hold
 
-    return await run_in_transaction(desk.pool, write)
+    return await desk.transact(write)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from diamond_opus.db.audit import record_act
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.trade import holds, orders
 from diamond_opus.trade.desk import Desk
 from diamond_opus.trade.model import NoSuchOrder, OrderRecord, OrderStatus, TradeConflict
@@ -57,4 +57,4 @@ async def resolve_order(
         await settle_stone(conn, found.key)
         return resolved
 
-    return await run_in_transaction(desk.pool, write)
+    return await desk.transact(write)

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from diamond_opus.db.audit import record_act
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.domain.grades import Availability
 from diamond_opus.trade import holds, orders
 from diamond_opus.trade.conflicts import not_available
 from diamond_opus.trade.desk import Desk
 from diamond_opus.trade.model import (
+    HOLD_TIME,
     HoldStatus,
     NoSuchStone,
     OrderStatus,
@@ -17,6 +18,7 @@ from diamond_opus.trade.model import (
     TradeForbidden,
 )
 from diamond_opus.trade.stones import (
+    database_time,
     find_mark,
     find_stone,
     lock_stone,
@@ -60,7 +62,7 @@ async def set_availability(
         await settle_stone(conn, stone.key)
         return await find_stone(conn, diamond_id) or stone
 
-    return await run_in_transaction(desk.pool, write)
+    return await desk.transact(write)
 
 
 async def _check_order(
@@ -95,9 +97,19 @@ async def _check_mark(conn: Connection, stone: TradedStone, client: str, *, is_a
 
 
 async def _hold_by_hand(conn: Connection, stone: TradedStone, client: str, hold_id: str | None) -> None:
+    if hold_id is not None:
+        known = await holds.find_by_feed_hold(conn, stone.feed, hold_id)
+        if known is not None and (known.client, known.key) != (client, stone.key):
+            raise TradeForbidden("this hold id belongs to another stone or client")
     present = await holds.live_hold(conn, stone.key)
     if present is None:
-        if await holds.insert_hold_by_hand(conn, stone, client=client, feed_hold_id=hold_id) is None:
+        until = await database_time(conn) + HOLD_TIME
+        if (
+            await holds.insert_hold_by_hand(
+                conn, stone, client=client, feed_hold_id=hold_id, hold_until=until
+            )
+            is None
+        ):
             raise not_available("it is held already")
     elif present.client != client or not present.by_hand:
         raise TradeConflict("the stone is held already", details={"status": present.status.value})

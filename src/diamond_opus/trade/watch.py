@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from diamond_opus.db.pool import Connection, run_in_transaction
+from diamond_opus.db.pool import Connection
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs.store import take_duty
@@ -84,7 +84,7 @@ class TradeWatch:
         async with self._desk.pool.connection() as conn:
             due = await due_stones(conn)
         for key in due:
-            await run_in_transaction(self._desk.pool, partial(_settle_what_time_decides, key))
+            await self._desk.transact(partial(_settle_what_time_decides, key))
         await self.report()
 
     async def report(self) -> None:
@@ -144,7 +144,7 @@ class TradeWatch:
             await settle_stone(conn, order.key, look)
             return resolved
 
-        resolved = await run_in_transaction(self._desk.pool, write)
+        resolved = await self._desk.transact(write)
         if resolved is not None:
             log.info(
                 "order_resolved", order_id=str(order.id), before=order.status.value, now=resolved.status.value
@@ -174,7 +174,7 @@ class TradeWatch:
                 )
             await settle_stone(conn, hold.key, look)
 
-        await run_in_transaction(self._desk.pool, write)
+        await self._desk.transact(write)
 
     def _judge_hold(self, hold: HoldRecord, look: Look, now: datetime) -> HoldStatus | None:
         if hold.status is HoldStatus.RELEASING:

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from diamond_opus.api.answers import answer_json
-from diamond_opus.api.auth import Caller, Needs
+from diamond_opus.api.auth import Caller, Needs, is_repeat
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
@@ -132,6 +132,7 @@ async def cancel_hold(caller: Admin, dependencies: Dependencies, body: CancelHol
     responses={201: {"model": One[Order]}, 202: {"model": One[Order], "description": _LOST}, **CONFLICT},
 )
 async def order_offer(
+    request: Request,
     caller: Buyer,
     dependencies: Dependencies,
     body: OfferPurchaseBody,
@@ -139,7 +140,7 @@ async def order_offer(
     other_key: OtherKey = None,
 ) -> Response:
     """As `POST /diamonds/{id}/purchase`, also for stones that are not in the catalogue."""
-    purchase = read_purchase(body, key, other_key)
+    purchase = read_purchase(body, key, other_key, caller)
     with told_to(caller):
         stone = _stranger(dependencies, body.offer_id)
         answer = await order_stone(
@@ -149,8 +150,9 @@ async def order_offer(
             client=caller.id,
             word=word_orders_for(caller),
             stranger=stone,
+            is_repeat=is_repeat(request),
         )
-    return answer_stored(answer)
+    return answer_stored(answer, caller)
 
 
 def _question(body: OfferCountBody) -> OfferQuestion:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from diamond_opus.api.answers import answer_json
-from diamond_opus.api.auth import Caller, Needs
+from diamond_opus.api.auth import Caller, Needs, is_repeat
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.path_ids import PathId
@@ -110,6 +110,7 @@ async def end_hold(caller: Trader, dependencies: Dependencies, stone_id: PathId)
     },
 )
 async def purchase_diamond(
+    request: Request,
     caller: Buyer,
     dependencies: Dependencies,
     stone_id: PathId,
@@ -122,14 +123,20 @@ async def purchase_diamond(
     The idempotency key comes in `Idempotency-Key`, `X-Idempotency-Key` or `idempotencyKey` of the body, in this order.
     The same key with the same body gets the first answer again, byte for byte; with another body it is 409; while the
     first request is under way it is 409 with `Retry-After`. After a 503, or a 409 before anything was sent, the same
-    key may be used again. 409 too when the stone cannot be had, or costs more than `maxPriceCents` now.
+    key may be used again. 409 too when the stone cannot be had, or costs more than `maxPriceCents` now: what it costs
+    us for a key with the permission `cost`, else the selling price by the rules of today.
     """
-    purchase = read_purchase(body or PurchaseBody(), key, other_key)
+    purchase = read_purchase(body or PurchaseBody(), key, other_key, caller)
     with told_to(caller):
         answer = await order_stone(
-            desk_of(dependencies), stone_id, purchase, client=caller.id, word=word_orders_for(caller)
+            desk_of(dependencies),
+            stone_id,
+            purchase,
+            client=caller.id,
+            word=word_orders_for(caller),
+            is_repeat=is_repeat(request),
         )
-    return answer_stored(answer)
+    return answer_stored(answer, caller)
 
 
 @router.post(
@@ -192,17 +199,14 @@ def answer_hold(hold: HoldRecord, caller: Caller) -> Response:
     return answer_json({"data": show_hold(hold, caller)}, status=status)
 
 
-def read_purchase(body: PurchaseBody, key: str | None, other_key: str | None) -> Purchase:
+def read_purchase(body: PurchaseBody, key: str | None, other_key: str | None, caller: Caller) -> Purchase:
     """The purchase with its key. Raises InvalidParameters when no key was sent, or none that can be kept."""
-    name, text = next(
-        (
-            (name, text)
-            for name, text in (("Idempotency-Key", key), ("X-Idempotency-Key", other_key))
-            if text is not None
-        ),
-        ("idempotencyKey", body.idempotency_key),
-    )
-    text = (text or "").strip()
+    places = {"Idempotency-Key": key, "X-Idempotency-Key": other_key, "idempotencyKey": body.idempotency_key}
+    given = {name: text.strip() for name, text in places.items() if text is not None}
+    name, text = next(iter(given.items()), ("idempotencyKey", ""))
+    if key is not None and other_key is not None and key.strip() != other_key.strip():
+        message = "differs from X-Idempotency-Key: which purchase is meant?"
+        raise InvalidParameters([Problem(name, text[:100], message)])
     if not text or len(text) > LONGEST_KEY or not text.isprintable():
         message = f"is needed: 1 to {LONGEST_KEY} printable characters that name this purchase"
         raise InvalidParameters([Problem(name, text[:100] or None, message)])
@@ -213,4 +217,5 @@ def read_purchase(body: PurchaseBody, key: str | None, other_key: str | None) ->
         comments=body.comments,
         return_option=body.return_option,
         max_price_cents=body.max_price_cents,
+        limits_selling_price=not caller.sees_cost,
     )
