@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from diamond_opus.alerts.log import LogAlerts
 from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.alerts.recorded import RecordedAlerts
 from diamond_opus.consolidate.consolidator import ConsolidationSettings, Consolidator
 from diamond_opus.db.embedded import EmbeddedPostgres
 from diamond_opus.db.migrate import migrate
@@ -253,7 +254,7 @@ async def open_pipeline(
             mappers=mappers(),
             queues={name: _queue(name, pool, own=own_queues) for name in QUEUES},
             watermarks=PostgresWatermarkStore(pool),
-            alerts=LogAlerts(),
+            alerts=RecordedAlerts(pool, LogAlerts(), service=service),
             clock=clock,
             process_id=uuid4(),
         )

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,8 @@ import orjson
 import pytest
 from api_support import CONFIDENTIAL, SEARCH, Api, open_api
 
-from diamond_opus.db.pool import Pool
+from diamond_opus.api.public import export
+from diamond_opus.db.pool import Pool, connect, transaction
 from diamond_opus.domain.clock import ManualClock
 
 
@@ -152,16 +154,39 @@ async def test_a_writer_that_is_still_open_holds_the_time_to_ask_from_back(api: 
     assert str(stone_id) in {one["id"] for one in after.json()["data"]}
 
 
-async def test_only_so_many_exports_run_at_once(api: Api) -> None:
-    slots = api.app.state.export_slots
-    await slots.acquire()
-    await slots.acquire()
-    answer = await api.client.get(f"{SEARCH}/export", headers=await api.key())
+async def test_only_so_many_exports_run_at_once_and_one_for_each_client(api: Api) -> None:
+    exporting, headers = api.app.state.exporting, await api.key()
+    exporting |= {"a", "b", "c", "d"}
+    answer = await api.client.get(f"{SEARCH}/export", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "RATE_LIMITED")
     assert answer.headers["retry-after"]
-    slots.release()
-    assert (await api.client.get(f"{SEARCH}/export", headers=await api.key())).status_code == 200
-    assert not slots.locked(), "an export gives its slot back"
+    exporting.discard("a")
+    assert (await api.client.get(f"{SEARCH}/export", headers=headers)).status_code == 200
+    assert exporting == {"b", "c", "d"}, "an export gives its place back"
+
+
+async def test_an_export_of_a_locked_table_is_503_and_not_a_download_that_never_begins(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_LOCK_TIMEOUT", b"SET LOCAL lock_timeout = '50ms'")
+    headers = await api.key()
+    async with api.pool.connection() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE diamonds")
+        answer = await api.client.get(f"{SEARCH}/export", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert not api.app.state.exporting
+
+
+async def test_a_slow_export_does_not_hold_the_change_feed_back(api: Api) -> None:
+    async with (
+        await connect(str(api.pool.conninfo), application_name="diamond export") as slow,
+        transaction(slow, snapshot=True),
+    ):
+        began = await (await slow.execute("SELECT now()")).fetchone()
+        await asyncio.sleep(0.01)
+        answer = await api.client.get(f"{SEARCH}?updated_since=2020-01-01T00:00:00Z", headers=await api.key())
+    assert began is not None
+    assert datetime.fromisoformat(answer.headers["x-as-of"]) > began[0]
 
 
 async def test_a_price_is_explained_by_the_rules_in_their_order(api: Api) -> None:

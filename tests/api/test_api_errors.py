@@ -73,9 +73,11 @@ async def test_an_unknown_route_is_not_found(api: Api) -> None:
 async def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
     answer = await api.client.delete(SEARCH)
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
-    assert answer.json()["error"]["details"] == {"allowed": ["GET"]}
+    assert answer.json()["error"]["details"] == {"allowed": ["GET", "HEAD"]}
+    watermark = await api.client.post("/api/v2/analytics/watermark")
+    assert watermark.headers["allow"] == "GET, HEAD, PUT"
 
 
 async def test_every_error_says_where_it_is_explained(api: Api) -> None:

@@ -52,6 +52,22 @@ async def test_a_lost_wake_up_is_sent_again_under_a_new_number(world: World) -> 
     assert sorted(await ids(world)) == [f"{run.run_id}:lab-grown-01:2", f"{run.run_id}:natural-01:2"]
 
 
+async def test_what_was_claimed_while_its_run_was_being_closed_is_let_go(world: World) -> None:
+    """The claim saw the run open, and the closing saw the partition free: each before the other's commit."""
+    run = await world.plan()
+    async with world.pool.connection() as conn:
+        await store.cancel_run(conn, run.run_id, actor="test")
+    await world.rows(
+        "UPDATE partition_progress SET state = 'running', lease_token = gen_random_uuid(),"
+        " lease_expires_at = now() + interval '1 hour' WHERE partition_id = 'natural-01'"
+    )
+
+    await world.sweep()
+
+    states = await world.rows("SELECT DISTINCT state FROM partition_progress")
+    assert [row["state"] for row in states] == ["pending"]
+
+
 async def test_nothing_is_sent_again_before_its_quiet_time_is_over(world: World) -> None:
     await world.plan()
     assert await world.sweep(seconds=60) == 0

@@ -45,6 +45,7 @@ async def consolidation_of_run(conn: Connection, run_id: UUID) -> Answer:
     """Of the answers that the run brought: what was unchanged is none of them. Raises UnknownRun."""
     run = await store.get_run(conn, run_id)
     [pending] = await fetch_all(conn, QUERIES["pending_of_run"], {"run_id": run_id})
+    is_read = run.state in (RunState.PLANNED, RunState.INGESTING)  # what it brings is not counted yet
     brought = max(run.distinct_records - run.unchanged_records, pending["pending"])
     return {
         "runId": run_id,
@@ -53,7 +54,7 @@ async def consolidation_of_run(conn: Connection, run_id: UUID) -> Answer:
         "consolidatedCount": brought - pending["pending"],
         "pendingCount": pending["pending"],
         "failedCount": int(await fetch_value(conn, QUERIES["rejected_of_run"], {"run_id": run_id})),
-        "progressPercent": percent(brought - pending["pending"], brought),
+        "progressPercent": 0.0 if is_read else percent(brought - pending["pending"], brought),
         "oldestPendingCreatedAt": pending["oldest"],
     }
 

@@ -30,11 +30,18 @@ WHERE started_at >= now() - interval '7 days';
 -- What waits for a person.
 SELECT
     (SELECT count(*) FROM rejected_diamonds WHERE resolved_at IS NULL) AS open_rejections,
+    -- Partitions that a retry can still put right: an older run is pointless once a newer one of its feed exists.
     (
         SELECT count(*)
-        FROM worker_runs
-        WHERE status = 'failed'
-          AND started_at >= now() - interval '7 days'
+        FROM run_metadata AS r
+        JOIN partition_progress AS p ON p.run_id = r.run_id AND p.state = 'failed'
+        WHERE r.state IN ('ingesting', 'failed')
+          AND NOT EXISTS (
+              SELECT
+              FROM run_metadata AS newer
+              WHERE newer.feed = r.feed
+                AND newer.started_at > r.started_at
+          )
     ) AS failed_workers,
     (SELECT count(*) FROM removal_candidates WHERE state = 'guarded') AS guarded_removals,
     (SELECT count(*) FROM error_logs WHERE created_at >= now() - interval '1 day') AS errors_of_a_day;

@@ -1,7 +1,5 @@
 """The application: routes, errors and layers put together around what they are given."""
 
-import asyncio
-
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -12,7 +10,6 @@ from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import openapi_json
 from diamond_opus.api.operators import OperatorParts
-from diamond_opus.api.public.export import MOST_AT_ONCE
 from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
 from diamond_opus.api.routes import make_bare_app
 
@@ -32,7 +29,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app = make_bare_app(dependencies.version)
     app.state.dependencies = dependencies
     app.state.authenticator = Authenticator(dependencies)
-    app.state.export_slots = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.exporting = set()
     app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
     app.state.readiness = ReadinessCheck(dependencies)
     app.state.openapi_json = openapi_json(dependencies.version)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -56,6 +56,9 @@ def _fields_of_body(request: Request) -> Sequence[str]:
     """What the body of the route that was called may hold, as JSON writes it."""
     body = getattr(request.scope.get("route"), "body_field", None)
     model = body.field_info.annotation if body is not None else None
+    model = next(
+        (one for one in get_args(model) if one is not type(None)), model
+    )  # of an optional body, the body
     if not isinstance(model, type) or not issubclass(model, BaseModel):
         return []
     return [field.alias or name for name, field in model.model_fields.items()]

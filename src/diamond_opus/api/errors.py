@@ -1,15 +1,17 @@
 """Which status, code and words every failure gets; what the driver said stays in the log."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from math import ceil
 from typing import Any
 
+import orjson
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from psycopg.errors import QueryCanceled
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -24,6 +26,7 @@ from diamond_opus.runs.model import RunRefused, UnknownRun
 RETRY_AFTER_SECONDS = 5
 
 _MOST_SHOWN = 200
+_PATH_PARAMETER = re.compile(r"\{[^}]*\}")
 
 log = get_logger(__name__)
 
@@ -105,17 +108,26 @@ def _routing_failed(request: Request, error: HTTPException) -> Response:
         hint = "GET /api-docs lists the routes."
         return answer_error(404, ErrorCode.NOT_FOUND, f"there is no route {path}", hint=hint)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        details = {"allowed": [method.strip() for method in allowed.split(",") if method.strip()]}
+        allowed = _methods_of(request, (error.headers or {}).get("Allow", ""))
         return answer_error(
             405,
             ErrorCode.METHOD_NOT_ALLOWED,
             f"{request.method} {path} is not possible",
-            details=details,
-            headers=error.headers,
+            details={"allowed": allowed},
+            headers={"Allow": ", ".join(allowed)},
         )
     code = ErrorCode.VALIDATION_ERROR if error.status_code < 500 else ErrorCode.INTERNAL_ERROR
     return answer_error(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _methods_of(request: Request, named: str) -> list[str]:
+    """All that the path has; ``named`` is what the framework names, those of the first route that fits."""
+    path = request.url.path
+    methods = {method.strip() for method in named.split(",") if method.strip()}
+    for template, operations in orjson.loads(request.app.state.openapi_json)["paths"].items():
+        if re.fullmatch(_PATH_PARAMETER.sub("[^/]+", template), path):
+            methods |= {method.upper() for method in operations}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
@@ -173,7 +185,7 @@ async def _unavailable(_request: Request, error: Exception) -> Response:
 
 
 async def _database_failed(request: Request, error: Exception) -> Response:
-    if isinstance(error, QueryCanceled):
+    if isinstance(error, QueryCanceled | LockNotAvailable):
         log.warning("statement_timed_out", path=request.url.path)
         return answer_error(
             503,

@@ -25,7 +25,9 @@ class RunBody(Body):
 
 
 class ConsolidateBody(RunBody):
-    force: bool = Field(default=False, description="In spite of failed partitions; the watermark stays.")
+    force: bool = Field(
+        default=False, strict=True, description="In spite of failed partitions; the watermark stays."
+    )
 
 
 class RetryBody(RunBody):

@@ -18,6 +18,9 @@ from diamond_opus.db.queries import load_queries
 
 _QUERIES = load_queries("diamond_opus.catalog")
 
+#: How the sessions of exports are known to the database.
+EXPORT_APPLICATION = "diamond export"
+
 #: Small pieces are joined before they are handed on: a line for each would cost more than the line.
 _PIECE_BYTES = 64 * 1024
 
@@ -36,7 +39,7 @@ _COPY: Mapping[Format, LiteralString] = {
 async def read_as_of(conn: Connection) -> datetime:
     """From when on a later reader has to ask so as to miss nothing; call it before the snapshot is taken."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(_QUERIES["as_of"])
+        await cursor.execute(_QUERIES["as_of"], {"readers": EXPORT_APPLICATION})
         moment: datetime | None = await cursor.fetchone()
     if moment is None:
         raise RuntimeError("the database did not tell its time")

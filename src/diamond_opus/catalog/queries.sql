@@ -19,10 +19,15 @@ WHERE d.id = %(id)s;
 
 -- name: as_of
 -- Asked before the snapshot is taken: a transaction that was open then began before this, and one that opens later
--- after it, so whatever a snapshot misses carries an updated_at (the beginning of its transaction) no earlier.
+-- after it, so whatever a snapshot misses carries an updated_at (the beginning of its transaction) no earlier. Exports
+-- write nothing, and a slow one must not hold the time back for everybody.
 SELECT least(
     clock_timestamp(),
-    min(xact_start) FILTER (WHERE pid <> pg_backend_pid() AND backend_type = 'client backend')
+    min(xact_start) FILTER (
+        WHERE pid <> pg_backend_pid()
+          AND backend_type = 'client backend'
+          AND application_name <> %(readers)s
+    )
 ) AS as_of
 FROM pg_stat_activity
 WHERE datname = current_database();

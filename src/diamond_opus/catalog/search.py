@@ -33,7 +33,7 @@ MOST_PER_PAGE = 100
 DEEPEST_ROW = 10_000
 
 _PAGE = Parameter(
-    "page", WholeNumber(1, DEEPEST_ROW), "Which page, from 1; page times limit is at most 10,000."
+    "page", WholeNumber(1, 1_000_000), "Which page, from 1; page times limit is at most 10,000."
 )
 _LIMIT = Parameter("limit", WholeNumber(1, MOST_PER_PAGE), "Stones a page.", default=DEFAULT_LIMIT)
 _SORT_BY = Parameter(

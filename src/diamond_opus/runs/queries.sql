@@ -265,6 +265,29 @@ RETURNING
     p.run_id, p.partition_id, r.feed, r.trace_id, p.lab_grown, p.price_from, p.price_to, p.expected_records,
     r.updated_from, r.updated_to, p.wakes;
 
+-- name: release_orphans
+-- A partition that was claimed while its run was being closed: nobody reads it, and nothing else would ever end it.
+WITH released AS (
+    UPDATE partition_progress AS p
+    SET state = 'pending',
+        lease_token = NULL,
+        lease_expires_at = NULL,
+        updated_at = clock_timestamp()
+    FROM run_metadata AS r
+    WHERE r.run_id = p.run_id
+      AND r.state IN ('completed', 'cancelled')
+      AND p.state = 'running'
+    RETURNING p.run_id, p.partition_id
+)
+UPDATE worker_runs AS w
+SET status = 'failed',
+    error_message = 'the run was closed',
+    completed_at = clock_timestamp()
+FROM released AS o
+WHERE w.run_id = o.run_id
+  AND w.partition_id = o.partition_id
+  AND w.status = 'running';
+
 -- name: take_due_runs
 -- Runs that wait for consolidation, for its end, or for removals that a person accepted.
 UPDATE run_metadata

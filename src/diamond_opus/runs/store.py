@@ -115,6 +115,11 @@ async def take_due_partitions(
         return await cursor.fetchall()
 
 
+async def release_orphans(conn: AsyncConnection[Any]) -> None:
+    """Let go what is still held of runs that are over."""
+    await conn.execute(QUERIES["release_orphans"])
+
+
 async def take_due_runs(
     conn: AsyncConnection[Any], *, quiet_seconds: float, feed: str | None = None
 ) -> Sequence[DueRun]:

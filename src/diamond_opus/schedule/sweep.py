@@ -65,6 +65,7 @@ class Sweeper:
                 conn, DUTY, holder=self._holder, lease_seconds=2 * self._seconds
             ):
                 return 0
+            await runs.release_orphans(conn)
             partitions = await runs.take_due_partitions(
                 conn, quiet_seconds=self._seconds, feed=self._feed, limit=limit
             )

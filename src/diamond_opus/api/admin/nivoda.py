@@ -173,7 +173,7 @@ def _question(body: OfferCountBody) -> OfferQuestion:
         price_to=body.price_max,
         carats_from=_hundredths(body.carat_min),
         carats_to=_hundredths(body.carat_max),
-        shapes=tuple(body.shapes),
+        shapes=tuple(shape.upper() for shape in body.shapes),
         has_image=body.has_image,
         has_video=body.has_video,
     )
