@@ -16,6 +16,18 @@ from diamond_opus.domain.clock import ManualClock
 NOBODYS_ID = "00000000-0000-4000-8000-00000000dead"
 NO_BODIES = (b"{", b"\xff", b'{"a": "\\u0000"}', b'{"\\ud800": 1}', b"[" * 90_000, b"3")
 
+#: What the reading of JSON stumbles over, and what the answer says of it.
+UNREADABLE = {
+    b"[" * 100_000: "nested",
+    b'{"a":' * 5_000 + b"1" + b"}" * 5_000: "nested",
+    b'{"a":' * 800 + b"1" + b"}" * 800: "nested",
+    b'{"a":[' * 16 + b"[1]" + b"]}" * 16: "nested",
+    b'{"a": ' + b"9" * 5_000 + b"}": "digits",
+    b'{"a": 1e99999999999999999999}': "digits",
+    b'{"a": "\xff"}': "UTF-8",
+    b"{": "no JSON",
+}
+
 
 @pytest.fixture
 async def api(pool: Pool, clock: ManualClock) -> AsyncIterator[Api]:
@@ -87,6 +99,24 @@ async def test_a_body_that_is_none_is_refused_and_counts_to_the_callers_limit(
                 taking.append(f"{content[:20]!r} {said(answer, operation)}")
 
     assert taking == [], "a router with bodies has route_class=GuardedRoute"
+
+
+@pytest.mark.parametrize(("content", "why"), UNREADABLE.items(), ids=lambda part: str(part)[:12])
+async def test_a_body_that_cannot_be_read_is_told_why(
+    api: Api, admin: dict[str, str], content: bytes, why: str
+) -> None:
+    answer = await api.client.post("/api/v2/api-keys", content=content, headers=admin)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR"), answer.text
+    [problem] = answer.json()["error"]["details"]
+    assert problem["parameter"] == "body"
+    assert why in problem["message"]
+
+
+async def test_a_body_with_as_many_levels_as_allowed_is_read(api: Api, admin: dict[str, str]) -> None:
+    content = b'{"nonsense":' + b"[" * 31 + b"]" * 31 + b"}"
+
+    assert refuses_nonsense(await api.client.post("/api/v2/api-keys", content=content, headers=admin))
 
 
 async def test_without_credentials_nobody_gets_in_and_no_body_is_looked_at(api: Api) -> None:
