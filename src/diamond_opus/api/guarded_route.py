@@ -17,23 +17,30 @@ MOST_LEVELS = 32
 
 
 class GuardedRoute(APIRoute):
-    """For every router with bodies, as its ``route_class``.
+    """For every router that changes something or takes a body, as its ``route_class``.
 
-    FastAPI itself reads and parses the body first, for strangers too. Numbers with a point or an exponent become
-    Decimal: 1.15 never passes through a binary fraction.
+    FastAPI itself reads and parses the body first, for strangers too, and ignores one that a route does not take.
+    Numbers with a point or an exponent become Decimal: 1.15 never passes through a binary fraction.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         doors = [one.call for one in self.dependant.dependencies if isinstance(one.call, Needs)]
+        takes_no_body = self.body_field is None and self.methods != {"GET"}
 
         async def enter(request: Request) -> Response:
             exact = _ExactRequest(request.scope, request.receive)
             for needs in doors:
                 await needs(exact)
+            if takes_no_body and not _says_nothing(await exact.body()):
+                raise _refused("this route takes no body")
             return await handle(exact)
 
         return enter
+
+
+def _says_nothing(body: bytes) -> bool:
+    return b"".join(body.split()) in (b"", b"{}")
 
 
 class _ExactRequest(Request):
