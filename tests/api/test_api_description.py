@@ -104,6 +104,15 @@ def test_every_answer_tells_its_headers(document: dict[str, Any]) -> None:
     assert set(answers["401"]["headers"]) == {"X-Trace-Id"}
 
 
+def test_every_route_that_may_be_sent_a_body_says_that_it_can_be_too_large(document: dict[str, Any]) -> None:
+    versioned = {name: one for name, one in operations(document).items() if " /api/v2/" in name}
+
+    silent = [
+        name for name, one in versioned.items() if ("413" in one["responses"]) is name.startswith("GET")
+    ]
+    assert silent == []
+
+
 def test_schemas_have_names_that_a_generated_client_can_use(document: dict[str, Any]) -> None:
     names = set(document["components"]["schemas"])
 

@@ -8,7 +8,14 @@ import pytest
 
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.domain.selection import Selection
-from diamond_opus.feeds.nivoda.query_filter import build_lookup, build_query, validate_filter
+from diamond_opus.feeds.nivoda.query_filter import (
+    OPEN_PRICE,
+    build_lookup,
+    build_offer_query,
+    build_query,
+    validate_filter,
+)
+from diamond_opus.feeds.trading import OfferQuestion
 
 LAB = Selection(lab_grown=True)
 
@@ -39,6 +46,25 @@ def test_an_open_carat_range_starts_at_nothing_and_ends_nowhere() -> None:
         "labgrown": False,
         "sizes": [{"from": 0.5, "to": 1_000_000.0}],
     }
+
+
+@pytest.mark.parametrize(
+    ("price_from", "price_to", "sent"),
+    [
+        (1_000, None, {"from": 1_000, "to": OPEN_PRICE}),
+        (0, 900, {"from": 0, "to": 900}),
+        (0, 0, {"from": 0, "to": 0}),
+    ],
+)
+def test_a_price_range_with_one_end_is_sent_with_both(
+    price_from: int, price_to: int | None, sent: dict[str, int]
+) -> None:
+    """The supplier refuses one without ``to``."""
+    selection = Selection(lab_grown=True, price_from=price_from, price_to=price_to)
+    question = OfferQuestion(price_from=price_from or None, price_to=price_to)
+
+    assert build_query({}, selection) == {"labgrown": True, "dollar_value": sent}
+    assert build_offer_query(question) == {"labgrown": False, "dollar_value": sent}
 
 
 def test_updates_are_asked_from_a_moment_on_and_never_to_one() -> None:

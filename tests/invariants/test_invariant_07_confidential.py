@@ -19,6 +19,7 @@ from api_support import CONFIDENTIAL, SEARCH, Api, open_api
 from made_up_requests import Made, requests_for
 from psycopg.rows import scalar_row
 from route_walk import Operation, id_source, operations
+from served_api import Served, served_api
 
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import ManualClock
@@ -194,3 +195,34 @@ async def test_the_walk_would_notice(api: Api) -> None:
     made = Made((("sort_by", "feed_price"), ("limit", "2")), None, None)
 
     assert len(secrets_in(await ask(api, search, SEARCH, made, insider))) >= 4
+
+
+def everything_of_the_catalogue(served: Served, key: str) -> Iterator[str]:
+    """The bodies of all that shows stones: pages, facets, both exports, and every stone by itself."""
+    with httpx2.Client(base_url=served.url, headers={"X-API-Key": key}) as client:
+        page: dict[str, Any] = {"pagination": {"nextCursor": None}}
+        stones: list[str] = []
+        while not stones or page["pagination"]["nextCursor"]:
+            cursor = page["pagination"]["nextCursor"]
+            answer = client.get(SEARCH, params={"limit": 50, **({"cursor": cursor} if cursor else {})})
+            page = answer.raise_for_status().json()
+            stones += [stone["id"] for stone in page["data"]]
+            yield answer.text
+        paths = ["facets", "export?format=csv", "export?format=ndjson", *stones]
+        for path in paths:
+            yield client.get(f"{SEARCH}/{path}").raise_for_status().text
+
+
+def test_invariant_07_no_value_of_a_stone_holds_its_offer_or_its_id_at_the_supplier(
+    database_url: str,
+) -> None:
+    with served_api(database_url, stones=120) as served:
+        secrets = served.fetch("SELECT array_agg(supplier_stone_id) || array_agg(offer_id) FROM diamonds")
+        told = "\n".join(everything_of_the_catalogue(served, served.key("read")))
+        to_insiders = "\n".join(everything_of_the_catalogue(served, served.key("read", "cost")))
+        images = served.fetch("SELECT count(image_url) FROM diamonds WHERE status = 'active'")
+
+    assert images > 0
+    assert len(set(secrets)) > 200
+    assert [secret for secret in secrets if secret not in to_insiders] == []
+    assert [secret for secret in secrets if secret in told] == []

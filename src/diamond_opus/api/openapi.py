@@ -76,28 +76,32 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for name in _UNUSED_SCHEMAS:
         components["schemas"].pop(name, None)
     examples = load_examples()
-    for path, operation in _operations(document):
+    for method, path, operation in _operations(document):
         operation["responses"].pop("422", None)  # our answer to that is 400
-        _drop_impossible_errors(path, operation)
+        _drop_impossible_errors(method, path, operation)
         _say_what_it_needs(operation)
         add_headers(operation)
         add_examples(operation, examples)
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """By method, in small letters, and path."""
     for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
+        for method, operation in methods.items():
+            yield method, path, operation
 
 
-def _drop_impossible_errors(path: str, operation: dict[str, Any]) -> None:
-    """Of the errors that every route is given: without an id or a body nothing is missing, and nothing too large."""
-    has_body, responses = "requestBody" in operation, operation["responses"]
-    if not has_body:
+def _drop_impossible_errors(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Of the errors that every route is given: without an id or a body nothing is missing.
+
+    Too large is also a body that a route does not take; with a GET nobody sends one.
+    """
+    responses = operation["responses"]
+    if method == "get":
         responses.pop("413", None)
     is_default = responses.get("404", {}).get("description") == COMMON_ERRORS[404]["description"]
-    if is_default and not has_body and "{" not in path:
+    if is_default and "requestBody" not in operation and "{" not in path:
         del responses["404"]
 
 

@@ -102,24 +102,25 @@ def _optional_measure(column: str, *, tenths: bool = True) -> Leaf:
     ]
 
 
-def _for_each_id(form: str, *, exists: str | None = None) -> Leaf:
-    """``form`` with %s for the stone's id."""
+def _for_each(names: Callable[[View], list[str]], form: str, *, exists: str | None = None) -> Leaf:
+    """``form`` with %s for one name of each stone, or of what belongs to it."""
     if exists is None:
-        return lambda view: [form % stone_id for stone_id in view.stone_ids]
+        return lambda view: [form % name for name in names(view)]
     return lambda view: [
-        form % stone_id if there else "null"
-        for stone_id, there in zip(view.stone_ids, view.column(exists), strict=True)
+        form % name if there else "null" for name, there in zip(names(view), view.column(exists), strict=True)
     ]
 
 
-def _for_each_certificate(form: str, *, exists: str | None = None) -> Leaf:
-    """``form`` with %s for the certificate's number."""
-    if exists is None:
-        return lambda view: [form % number for number in view.certificate_numbers]
-    return lambda view: [
-        form % number if there else "null"
-        for number, there in zip(view.certificate_numbers, view.column(exists), strict=True)
-    ]
+def _ids(view: View) -> list[str]:
+    return view.stone_ids
+
+
+def _certificate_ids(view: View) -> list[str]:
+    return view.certificate_ids
+
+
+def _certificate_numbers(view: View) -> list[str]:
+    return view.certificate_numbers
 
 
 def _traded(holder: str) -> Leaf:
@@ -142,15 +143,18 @@ def _country_of_origin(view: View) -> list[str]:
     return [words.MINES.json[code] for code in view.column("mine")]
 
 
-_IMAGE = _for_each_id('"https://images.example.com/%s/500/500/still.jpg"', exists="has_image")
-_VIDEO = _for_each_certificate('"https://video.example.com/diamond/%s/video/500/500"', exists="has_video")
+# An address is shown to whoever may see the stone, so that none names the stone by its id, which is the supplier's.
+_IMAGE = _for_each(_certificate_ids, '"https://images.example.com/%s/500/500/still.jpg"', exists="has_image")
+_VIDEO = _for_each(
+    _certificate_numbers, '"https://video.example.com/diamond/%s/video/500/500"', exists="has_video"
+)
 _TINGE_LEAVES: dict[str, Leaf] = {
     name: _word(name, words.TINGES) for name in ("brown", "green", "blue", "gray", "milky")
 }
 
 LEAVES: dict[str, dict[str, Leaf]] = {
     "DiamondItem": {
-        "id": _for_each_id('"DIAMOND/%s"'),
+        "id": _for_each(_ids, '"DIAMOND/%s"'),
         "price": _number("price_cents"),
         "discount": _number("discount"),
         "markup_price": lambda view: [str(markup_cents(cents)) for cents in view.column("price_cents")],
@@ -158,7 +162,7 @@ LEAVES: dict[str, dict[str, Leaf]] = {
         "diamond_price": lambda view: [str(cents - cents // 50) for cents in view.column("price_cents")],
     },
     "Diamond": {
-        "id": _for_each_id('"%s"'),
+        "id": _for_each(_ids, '"%s"'),
         "OrderItemId": _traded("order_item_ids"),
         "HoldId": _traded("hold_ids"),
         **_TINGE_LEAVES,
@@ -171,7 +175,9 @@ LEAVES: dict[str, dict[str, Leaf]] = {
         "video": _VIDEO,
         "image": _IMAGE,
         "availability": _word("availability", words.AVAILABILITIES),
-        "supplier_video_link": _for_each_certificate('"https://viewer.example.com/%s"', exists="has_video"),
+        "supplier_video_link": _for_each(
+            _certificate_numbers, '"https://viewer.example.com/%s"', exists="has_video"
+        ),
         "approval_type": '"FULL"',
         "final_price": "true",
         "inclusions": "[]",
@@ -191,11 +197,11 @@ LEAVES: dict[str, dict[str, Leaf]] = {
         "country_of_polishing": "null",
     },
     "Certificate": {
-        "id": lambda view: [f'"{certificate_id}"' for certificate_id in view.certificate_ids],
+        "id": _for_each(_certificate_ids, '"%s"'),
         "image": _IMAGE,
         "video": _VIDEO,
         "lab": _word("lab", words.NATURAL_LABS),
-        "certNumber": _for_each_certificate('"%s"'),
+        "certNumber": _for_each(_certificate_numbers, '"%s"'),
         "country_of_origin": _country_of_origin,
         "canada_mark_eligible": "false",
         "shape": _word("shape", words.SHAPES),
@@ -225,7 +231,9 @@ LEAVES: dict[str, dict[str, Leaf]] = {
         "lowerGirdle": _optional_measure("lower_half", tenths=False),
         "girdle": _word("girdle", words.GIRDLES),
         "culetSize": _word("culet", words.CULETS),
-        "pdfUrl": _for_each_certificate('"https://certificates.example.com/%s.pdf"', exists="has_pdf"),
+        "pdfUrl": _for_each(
+            _certificate_numbers, '"https://certificates.example.com/%s.pdf"', exists="has_pdf"
+        ),
         "floInt": _word("fluorescence", words.FLUORESCENCES),
         "floCol": _word("fluorescence_color", words.FLUORESCENCE_COLORS),
         "keyToSymbols": _word("key_to_symbols", words.KEYS_TO_SYMBOLS),
