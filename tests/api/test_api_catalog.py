@@ -136,6 +136,11 @@ async def test_a_shop_keeps_a_copy_in_step_by_the_time_each_answer_names(api: Ap
     assert (copy[str(kept_id)], copy[str(gone_id)]) == ("active", "deleted")
     assert {one["id"] for one in changes.json()["data"]} == {str(kept_id), str(gone_id)}
     assert changes.headers["x-as-of"] > since
+    again = await api.client.get(
+        f"{SEARCH}?updated_since={since}", headers={**headers, "If-None-Match": changes.headers["etag"]}
+    )
+    assert again.status_code == 304
+    assert again.headers["x-as-of"] > changes.headers["x-as-of"], "time goes on where nothing changes"
 
 
 async def test_a_writer_that_is_still_open_holds_the_time_to_ask_from_back(api: Api) -> None:

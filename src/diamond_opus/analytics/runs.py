@@ -7,7 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from diamond_opus.analytics.reconcile import reconcile
-from diamond_opus.analytics.rows import Answer, Page, answer, fetch_all, fetch_answers, fetch_page
+from diamond_opus.analytics.rows import (
+    Answer,
+    Page,
+    answer,
+    fetch_all,
+    fetch_answers,
+    fetch_page,
+    fetch_value,
+)
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 from diamond_opus.runs import store
@@ -82,6 +90,14 @@ async def removals_of(conn: Connection, run_id: UUID) -> dict[str, int]:
 async def failed_attempts(conn: Connection, *, limit: int) -> Sequence[Answer]:
     """The newest first, of all runs."""
     return await fetch_answers(conn, QUERIES["failed_attempts"], {"limit": limit})
+
+
+async def count_failed_attempts(conn: Connection) -> int:
+    return int(await fetch_value(conn, QUERIES["count_failed_attempts"]))
+
+
+async def count_runs(conn: Connection) -> int:
+    return int(await fetch_value(conn, QUERIES["count_all_runs"]))
 
 
 async def failed_partitions(conn: Connection, run_id: UUID) -> Sequence[Answer]:

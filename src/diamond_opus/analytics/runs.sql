@@ -51,6 +51,15 @@ WHERE w.status = 'failed'
 ORDER BY w.started_at DESC, w.id
 LIMIT %(limit)s;
 
+-- name: count_failed_attempts
+SELECT count(*)
+FROM worker_runs
+WHERE status = 'failed';
+
+-- name: count_all_runs
+SELECT count(*)
+FROM run_metadata;
+
 -- name: failed_partitions
 -- Partitions that wait for a person, with their last attempt.
 SELECT

@@ -63,6 +63,11 @@ def paginated(
     return {"data": data, "pagination": pagination}
 
 
+def newest(data: Sequence[Any], *, total: int | None = None) -> dict[str, Any]:
+    """The shape of a list that comes whole (``total`` None), or of which only the newest are shown."""
+    return paginated(data, total=len(data) if total is None else total, page=1, limit=max(1, len(data)))
+
+
 def iso_timestamp(moment: datetime) -> str:
     return orjson.dumps(moment, option=_OPTIONS).decode().strip('"')
 

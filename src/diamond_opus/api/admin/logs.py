@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from diamond_opus.analytics import logs, quality
 from diamond_opus.analytics.quality import RejectedFilter
-from diamond_opus.api.answers import answer_json, paginated
+from diamond_opus.api.answers import answer_json, newest, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
@@ -75,13 +75,13 @@ async def list_error_logs(request: Request, _caller: Operator, dependencies: Dep
 
 
 @router.get(
-    "/error-logs/services", summary="Which services have errors", responses={200: {"model": One[list[str]]}}
+    "/error-logs/services", summary="Which services have errors", responses={200: {"model": ListOf[str]}}
 )
 async def list_error_services(request: Request, _caller: Operator, dependencies: Dependencies) -> Response:
     """For a filter of the list."""
     refuse_parameters(request)
     async with dependencies.snapshot() as conn:
-        return answer_json({"data": await logs.error_services(conn)})
+        return answer_json(newest(await logs.error_services(conn)))
 
 
 @router.delete(

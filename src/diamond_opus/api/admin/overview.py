@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from diamond_opus.analytics import catalogue
 from diamond_opus.analytics.summary import summarise
-from diamond_opus.api.answers import answer_json, paginated
+from diamond_opus.api.answers import answer_json, newest, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.operators import Operator, Parts, refuse_parameters
@@ -37,12 +37,12 @@ async def read_summary(
     return answer_json({"data": summary})
 
 
-@router.get("/feeds", summary="What each feed has on sale", responses={200: {"model": One[list[FeedCounts]]}})
+@router.get("/feeds", summary="What each feed has on sale", responses={200: {"model": ListOf[FeedCounts]}})
 async def list_feeds(request: Request, _caller: Operator, parts: Parts) -> Response:
     """The biggest first."""
     refuse_parameters(request)
     counted = await parts.catalogue.read()
-    return answer_json({"data": catalogue.by_feed(counted.value)})
+    return answer_json(newest(catalogue.by_feed(counted.value)))
 
 
 @router.get(

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from diamond_opus.analytics import consolidation, quality, runs
 from diamond_opus.analytics.runs import STATUSES, RunFilter
-from diamond_opus.api.answers import answer_json, paginated
+from diamond_opus.api.answers import answer_json, newest, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.listing import listing, position_of
 from diamond_opus.api.operators import Operator, Parts, refuse_parameters
@@ -105,14 +105,15 @@ async def read_run_quality(
 @router.get(
     "/failed-workers",
     summary="The newest failed attempts",
-    responses={200: {"model": One[list[FailedAttempt]]}},
+    responses={200: {"model": ListOf[FailedAttempt]}},
     openapi_extra={"parameters": describe_parameters(FAILED_PARAMETERS.values())},
 )
 async def list_failed_workers(request: Request, _caller: Operator, dependencies: Dependencies) -> Response:
     """Of all runs; `partitionState` tells whether a later attempt put it right."""
     limit = _limit(FAILED_PARAMETERS, request)
     async with dependencies.snapshot() as conn:
-        return answer_json({"data": await runs.failed_attempts(conn, limit=limit)})
+        rows = await runs.failed_attempts(conn, limit=limit)
+        return answer_json(newest(rows, total=await runs.count_failed_attempts(conn)))
 
 
 @router.get(
@@ -133,14 +134,15 @@ async def read_consolidation(
 @router.get(
     "/consolidation/status",
     summary="The consolidation of the newest runs",
-    responses={200: {"model": One[list[RunConsolidation]]}},
+    responses={200: {"model": ListOf[RunConsolidation]}},
     openapi_extra={"parameters": describe_parameters(STATUS_PARAMETERS.values())},
 )
 async def list_consolidations(request: Request, _caller: Operator, dependencies: Dependencies) -> Response:
     """`liveProgress` is there while a run is consolidated."""
     limit = _limit(STATUS_PARAMETERS, request)
     async with dependencies.snapshot() as conn:
-        return answer_json({"data": await consolidation.newest_consolidations(conn, limit=limit)})
+        rows = await consolidation.newest_consolidations(conn, limit=limit)
+        return answer_json(newest(rows, total=await runs.count_runs(conn)))
 
 
 @router.get(

@@ -25,7 +25,13 @@ from diamond_opus.catalog.export import read_as_of
 from diamond_opus.catalog.facets import HISTOGRAMS, FacetCounts
 from diamond_opus.catalog.filters import UPDATED_SINCE
 from diamond_opus.catalog.parameters import read_parameters
-from diamond_opus.catalog.search import FILTER_PARAMETERS, PARAMETERS, parse_filters, parse_search
+from diamond_opus.catalog.search import (
+    FILTER_PARAMETERS,
+    PARAMETERS,
+    SearchPage,
+    parse_filters,
+    parse_search,
+)
 from diamond_opus.catalog.stones import get_diamond
 from diamond_opus.keys.permissions import Permission
 
@@ -60,14 +66,10 @@ async def list_diamonds(request: Request, caller: Reader, dependencies: Dependen
     async with dependencies.snapshot() as conn:
         moment = await dependencies.catalog.at(conn)
         etag = make_etag(moment.version, search.identity)
-        not_modified = answer_not_modified(request, etag)
-        if not_modified is not None:
-            return not_modified
-        page = await dependencies.catalog.search(conn, moment, search)
-    content = paginated(
-        page.diamonds, total=page.total, page=page.page, limit=page.limit, next_cursor=page.next_cursor
-    )
-    response = answer_with_etag(etag, content)
+        response = answer_not_modified(request, etag)
+        if response is None:
+            page = await dependencies.catalog.search(conn, moment, search)
+            response = answer_with_etag(etag, _shown_page(page))
     if as_of is not None:
         response.headers[AS_OF_HEADER] = iso_timestamp(as_of)
     return response
@@ -126,6 +128,12 @@ def diamond_not_found(stone_id: UUID) -> ApiError:
 async def _as_of(dependencies: Dependencies) -> datetime:
     async with dependencies.unit_of_work() as conn:
         return await read_as_of(conn)
+
+
+def _shown_page(page: SearchPage) -> Mapping[str, Any]:
+    return paginated(
+        page.diamonds, total=page.total, page=page.page, limit=page.limit, next_cursor=page.next_cursor
+    )
 
 
 def _shown_facets(counts: FacetCounts) -> Mapping[str, Any]:
