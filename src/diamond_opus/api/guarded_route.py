@@ -1,4 +1,4 @@
-"""How a route with a body is entered: credentials first, then the body, whose decimals are what the client wrote."""
+"""How a route that changes something is entered: credentials, then the body, exactly as it was written, or none."""
 
 import json
 from collections.abc import Callable, Coroutine
