@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import orjson
 import pytest
 from api_support import CONFIDENTIAL, SEARCH, Api, open_api
+from starlette.types import Message, Receive, Scope, Send
 
 from diamond_opus.api.public import export
 from diamond_opus.db.pool import Pool, connect, transaction
@@ -192,6 +194,26 @@ async def test_a_slow_export_does_not_hold_the_change_feed_back(api: Api) -> Non
         answer = await api.client.get(f"{SEARCH}?updated_since=2020-01-01T00:00:00Z", headers=await api.key())
     assert began is not None
     assert datetime.fromisoformat(answer.headers["x-as-of"]) > began[0]
+
+
+async def test_who_has_the_whole_export_may_ask_for_the_next_at_once(api: Api) -> None:
+    under_way = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                under_way.append(set(api.app.state.exporting))
+            await send(message)
+
+        await api.app(scope, receive, noting)
+
+    key = await api.key("read")
+    transport = httpx2.ASGITransport(watched)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        answer = await client.get(f"{SEARCH}/export", headers=key)
+
+    assert answer.status_code == 200
+    assert under_way == [set()]
 
 
 async def test_a_price_is_explained_by_the_rules_in_their_order(api: Api) -> None:

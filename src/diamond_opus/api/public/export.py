@@ -85,17 +85,21 @@ async def export_diamonds(
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="diamonds.{output}"',
     }
-    return _Download(stack, _chain(beginning, lines), headers=headers, media_type=_MEDIA_TYPES[output])
+    return _Download(stack, _chain(beginning, lines, stack), headers=headers, media_type=_MEDIA_TYPES[output])
 
 
-async def _chain(beginning: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _chain(
+    beginning: bytes, lines: AsyncIterator[bytes], stack: AsyncExitStack
+) -> AsyncIterator[bytes]:
+    """All pieces; the stack is closed before the client learns that this was the end, and may ask again."""
     yield beginning
     async for piece in lines:
         yield piece
+    await stack.aclose()
 
 
 class _Download(StreamingResponse):
-    """Gives back connection, snapshot and slot at its end, also when the client went away before the first line."""
+    """Gives back connection, snapshot and slot also when it breaks off, even before the first line."""
 
     def __init__(self, stack: AsyncExitStack, lines: AsyncIterator[bytes], **response: Any) -> None:
         super().__init__(lines, **response)
