@@ -70,7 +70,7 @@ async def serve(
 def _configuration(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http="httptools",  # 0.4 ms less a request than the reader in Python
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,14 +1,19 @@
 -- name: freeze_candidates
 -- Stones on sale that this run did not see. Both conditions: a stone seen by a look-up since the run began is not
--- gone, and neither is one whose row carries this run whatever its clock said.
+-- gone, and neither is one whose row carries this run whatever its clock said. The unseen ones are found first: there
+-- are few or none, and joining all stones to learn that took nine tenths of ending an unchanged run.
+WITH unseen AS MATERIALIZED (
+    SELECT r.run_id, w.feed, w.supplier_stone_id, w.asked_lab_grown
+    FROM run_metadata AS r
+    JOIN raw_diamonds AS w ON w.feed = r.feed
+    WHERE r.run_id = %(run_id)s
+      AND w.last_seen_run_id <> r.run_id
+      AND w.last_seen_at < r.started_at
+)
 INSERT INTO removal_candidates (run_id, feed, supplier_stone_id, lab_grown)
-SELECT r.run_id, w.feed, w.supplier_stone_id, w.asked_lab_grown
-FROM run_metadata AS r
-JOIN raw_diamonds AS w ON w.feed = r.feed
-JOIN diamonds AS d ON d.feed = w.feed AND d.supplier_stone_id = w.supplier_stone_id AND d.status = 'active'
-WHERE r.run_id = %(run_id)s
-  AND w.last_seen_run_id <> r.run_id
-  AND w.last_seen_at < r.started_at
+SELECT u.run_id, u.feed, u.supplier_stone_id, u.asked_lab_grown
+FROM unseen AS u
+JOIN diamonds AS d ON d.feed = u.feed AND d.supplier_stone_id = u.supplier_stone_id AND d.status = 'active'
 ON CONFLICT (run_id, supplier_stone_id) DO NOTHING;
 
 -- name: guard_candidates
