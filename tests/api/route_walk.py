@@ -10,6 +10,7 @@ PREFIX = "/api/v2"
 
 #: By the beginning of a path: where an id for its parameter is found. The longest beginning counts.
 SOURCES: Mapping[str, str] = {
+    "/analytics/query/": "SELECT 'diamonds'",
     "/diamonds": "SELECT id::text FROM diamonds WHERE status = 'active' ORDER BY id LIMIT 1",
     "/pricing-rules": "SELECT id::text FROM pricing_rules ORDER BY priority DESC, id LIMIT 1",
     "/api-keys": "SELECT id::text FROM api_keys WHERE client_name = 'to be revoked' LIMIT 1",
