@@ -14,8 +14,6 @@ from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.background import Background
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.event_hub import EventHub
-from diamond_opus.api.query_string import read_query
-from diamond_opus.catalog.parameters import read_parameters
 from diamond_opus.keys.permissions import Permission
 
 #: Who may call an operators' route.
@@ -60,11 +58,6 @@ async def _parts_of(request: Request) -> OperatorParts:
 
 #: A route's parameter through which it gets them.
 Parts = Annotated[OperatorParts, Depends(_parts_of)]
-
-
-def refuse_parameters(request: Request) -> None:
-    """For routes without a query string. Raises InvalidParameters."""
-    read_parameters({}, read_query(request))
 
 
 @asynccontextmanager

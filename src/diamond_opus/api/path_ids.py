@@ -6,18 +6,17 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from diamond_opus.api.public.diamonds import StoneId, read_stone_id
-from diamond_opus.api.query_string import read_query
-from diamond_opus.catalog.parameters import read_parameters
+from diamond_opus.api.query_string import refuse_parameters
 
 
 # Async only because FastAPI would send a plain function to a thread.
 async def _id_of_path(request: Request, given: StoneId) -> UUID:
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     return read_stone_id(given)
 
 
 async def _no_query(request: Request) -> None:
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
 
 
 #: The ``{id}`` of a route that takes no query.

@@ -14,6 +14,7 @@ from diamond_opus.catalog.parameters import (
     InvalidParameters,
     Parameter,
     Problem,
+    read_parameters,
 )
 
 MOST_PARAMETERS = 300
@@ -30,6 +31,11 @@ def read_query(request: Request) -> Sequence[tuple[str, str]]:
     except ValueError:
         message = f"holds more than {MOST_PARAMETERS} parameters"
     raise InvalidParameters([Problem("query string", None, message)])
+
+
+def refuse_parameters(request: Request) -> None:
+    """For routes without a query string. Raises InvalidParameters."""
+    read_parameters({}, read_query(request))
 
 
 def read_id(name: str, text: str) -> UUID:

@@ -13,7 +13,7 @@ from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.query_string import describe_parameters, read_id, read_query
+from diamond_opus.api.query_string import describe_parameters, read_id, read_query, refuse_parameters
 from diamond_opus.api.schemas import ListOf, One
 from diamond_opus.api.schemas_keys import ApiKey, CreatedApiKey, NewApiKey
 from diamond_opus.catalog.parameters import (
@@ -62,7 +62,7 @@ async def create_api_key(
     request: Request, caller: Administrator, dependencies: Dependencies, body: NewApiKey
 ) -> Response:
     """The answer shows the key, this once: only its hash is stored. `GET /api-keys` lists what is known of it."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     now = dependencies.clock.now()
     expires_at = _end(body, now)
     try:
@@ -88,7 +88,7 @@ async def revoke_api_key(
     key_id: Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})],
 ) -> Response:
     """Useless for ever, in every process within 5 s. Doing so again changes nothing and is no error."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id, now = read_id("id", key_id), dependencies.clock.now()
     try:
         async with dependencies.unit_of_work() as conn:

@@ -12,7 +12,8 @@ from diamond_opus.api.auth import API_KEY_HEADER, Authenticator
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.event_hub import MOST_LISTENERS, EventHub
-from diamond_opus.api.operators import Operator, Parts, refuse_parameters
+from diamond_opus.api.operators import Operator, Parts
+from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.keys.permissions import Permission
 
 router = APIRouter(prefix="/analytics", tags=["analytics"])

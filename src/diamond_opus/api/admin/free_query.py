@@ -10,7 +10,8 @@ from diamond_opus.analytics.tables import TABLES
 from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.guarded_route import GuardedRoute
-from diamond_opus.api.operators import Operator, refuse_parameters
+from diamond_opus.api.operators import Operator
+from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.api.schemas_operators import Found, QuestionBody
 
 router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=GuardedRoute)

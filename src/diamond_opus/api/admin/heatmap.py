@@ -15,8 +15,8 @@ from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import RETRY_AFTER_SECONDS, ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.operators import Operator, OperatorParts, Parts, refuse_parameters
-from diamond_opus.api.query_string import describe_parameters, read_query
+from diamond_opus.api.operators import Operator, OperatorParts, Parts
+from diamond_opus.api.query_string import describe_parameters, read_query, refuse_parameters
 from diamond_opus.api.schemas import ListOf, One
 from diamond_opus.api.schemas_triggers import Heatmap, PreviewBody, ScanBody, StoredScan
 from diamond_opus.catalog.parameters import (

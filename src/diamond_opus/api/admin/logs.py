@@ -12,8 +12,8 @@ from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.operators import Operator, refuse_parameters
-from diamond_opus.api.query_string import describe_parameters, read_query
+from diamond_opus.api.operators import Operator
+from diamond_opus.api.query_string import describe_parameters, read_query, refuse_parameters
 from diamond_opus.api.schemas import ListOf, One
 from diamond_opus.api.schemas_operators import (
     Act,

@@ -8,8 +8,8 @@ from diamond_opus.analytics.summary import summarise
 from diamond_opus.api.answers import answer_json, newest, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.operators import Operator, Parts, refuse_parameters
-from diamond_opus.api.query_string import describe_parameters, read_query
+from diamond_opus.api.operators import Operator, Parts
+from diamond_opus.api.query_string import describe_parameters, read_query, refuse_parameters
 from diamond_opus.api.schemas import ListOf, One
 from diamond_opus.api.schemas_operators import FeedCounts, Summary, SupplierCounts
 from diamond_opus.catalog.parameters import read_parameters

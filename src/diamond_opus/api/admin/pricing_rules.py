@@ -14,7 +14,7 @@ from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.query_string import describe_parameters, read_id, read_query
+from diamond_opus.api.query_string import describe_parameters, read_id, read_query, refuse_parameters
 from diamond_opus.api.schemas import Body, ListOf, One
 from diamond_opus.api.schemas_pricing import NewPricingRule, PricingRule, PricingRuleChange
 from diamond_opus.catalog.parameters import InvalidParameters, OneOf, Parameter, Problem, read_parameters
@@ -64,7 +64,7 @@ async def create_pricing_rule(
 ) -> Response:
     """It prices the stones that are consolidated from now on; stones already in the catalogue keep their price
     until their feed shows them changed."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     values = _values(body, dependencies)
     with _told_by_field():
         async with dependencies.unit_of_work() as conn:
@@ -77,7 +77,7 @@ async def read_pricing_rule(
     request: Request, _caller: Merchandiser, dependencies: Dependencies, rule_id: RuleId
 ) -> Response:
     """Active or not."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id = read_id("id", rule_id)
     async with dependencies.snapshot() as conn:
         rule = await get_rule(conn, known_id)
@@ -98,7 +98,7 @@ async def change_pricing_rule(
 
     Stones already in the catalogue keep their price until their feed shows them changed.
     """
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id, changes = read_id("id", rule_id), _values(body, dependencies)
     with _told_by_field():
         async with dependencies.unit_of_work() as conn:
@@ -116,7 +116,7 @@ async def deactivate_pricing_rule(
 
     Any rule may go, the default one too: a stone that no rule matches is sold at 1.15 times its cost, with rating 5.
     """
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id = read_id("id", rule_id)
     with _told_by_field():
         async with dependencies.unit_of_work() as conn:

@@ -12,7 +12,8 @@ from diamond_opus.api.answers import answer_json
 from diamond_opus.api.auth import Caller
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.guarded_route import GuardedRoute
-from diamond_opus.api.operators import Operator, refuse_parameters
+from diamond_opus.api.operators import Operator
+from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_runs import FailedPartitions
 from diamond_opus.api.schemas_triggers import (

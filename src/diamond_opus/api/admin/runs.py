@@ -11,8 +11,8 @@ from diamond_opus.analytics.runs import STATUSES, RunFilter
 from diamond_opus.api.answers import answer_json, newest, paginated
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.listing import listing, position_of
-from diamond_opus.api.operators import Operator, Parts, refuse_parameters
-from diamond_opus.api.query_string import describe_parameters, read_query
+from diamond_opus.api.operators import Operator, Parts
+from diamond_opus.api.query_string import describe_parameters, read_query, refuse_parameters
 from diamond_opus.api.schemas import ListOf, One
 from diamond_opus.api.schemas_runs import (
     ConsolidationOfRun,

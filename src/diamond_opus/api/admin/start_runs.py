@@ -11,7 +11,8 @@ from diamond_opus.api.answers import answer_json
 from diamond_opus.api.dependencies import ApiDependencies, Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
-from diamond_opus.api.operators import Operator, OperatorParts, Parts, refuse_parameters
+from diamond_opus.api.operators import Operator, OperatorParts, Parts
+from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_triggers import StartBody, Started
 from diamond_opus.db.audit import record_act

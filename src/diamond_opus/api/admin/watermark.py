@@ -8,7 +8,7 @@ from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.operators import Operator, Parts
-from diamond_opus.api.query_string import describe_parameters, read_query
+from diamond_opus.api.query_string import describe_parameters, read_query, refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_operators import CurrentWatermark, WatermarkAnswer, WatermarkBody
 from diamond_opus.catalog.parameters import (
@@ -62,7 +62,7 @@ async def set_watermark(
     Refused while a run of the feed is active: its end would move the watermark on, over what you asked for.
     Kept in the audit log.
     """
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     feed = read_feed(body.feed)
     watermarks = dependencies.pipeline.watermarks
     async with dependencies.unit_of_work() as conn:

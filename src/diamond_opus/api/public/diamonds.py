@@ -18,13 +18,12 @@ from diamond_opus.api.answers import (
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
-from diamond_opus.api.query_string import describe_parameters, read_id, read_query
+from diamond_opus.api.query_string import describe_parameters, read_id, read_query, refuse_parameters
 from diamond_opus.api.schemas import Diamond, One
 from diamond_opus.api.schemas_catalog import DiamondList, Facets
 from diamond_opus.catalog.export import read_as_of
 from diamond_opus.catalog.facets import HISTOGRAMS, FacetCounts
 from diamond_opus.catalog.filters import UPDATED_SINCE
-from diamond_opus.catalog.parameters import read_parameters
 from diamond_opus.catalog.search import (
     FILTER_PARAMETERS,
     PARAMETERS,
@@ -102,7 +101,7 @@ async def read_diamond(
     request: Request, caller: Reader, dependencies: Dependencies, stone_id: StoneId
 ) -> Response:
     """A stone on sale, by its id; one that was removed is DIAMOND_NOT_FOUND, as one that never was."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id = read_stone_id(stone_id)
     async with dependencies.snapshot() as conn:
         moment = await dependencies.catalog.at(conn)

@@ -11,11 +11,10 @@ from diamond_opus.api.answers import answer_json
 from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.public.diamonds import StoneId, diamond_not_found, read_stone_id
-from diamond_opus.api.query_string import read_query
+from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_catalog import PriceExplanation, RawAnswer
 from diamond_opus.catalog.explain import Explanation, explain_price
-from diamond_opus.catalog.parameters import read_parameters
 from diamond_opus.catalog.stones import get_raw_answer
 from diamond_opus.keys.permissions import Permission
 
@@ -34,7 +33,7 @@ async def explain_diamond_price(
     stone_id: StoneId,
 ) -> Response:
     """The stored price, what today's rules would make of the stone, which rule decides, and why the others do not."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id = read_stone_id(stone_id)
     async with dependencies.snapshot() as conn:
         explanation = await explain_price(conn, known_id)
@@ -53,7 +52,7 @@ async def read_raw_answer(
     stone_id: StoneId,
 ) -> Response:
     """The newest payload, byte for byte as it was received, also of a stone that was removed."""
-    read_parameters({}, read_query(request))
+    refuse_parameters(request)
     known_id = read_stone_id(stone_id)
     async with dependencies.snapshot() as conn:
         raw = await get_raw_answer(conn, known_id)
