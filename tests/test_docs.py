@@ -20,7 +20,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 #: Hosts of package registries, and the folders in which a checkout usually lies.
 _TELLTALES = re.compile(
-    r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|npmmirror[.]com|(?<![\w.@-])/(?:home|Users|root|work|farm)/"
+    r"py(?:pi|thonhosted)[.]org|npm(?:js[.]org|mirror[.]com)|(?<![\w.@-])/(?:home|Users|root|work|farm)/"
 )
 
 

@@ -236,7 +236,7 @@ class UnreachableQueue:
 async def test_a_transport_that_is_down_loses_nothing(world: World) -> None:
     queues = dict(world.queues)
     world.process = world.another_process()
-    world.queues = {**queues, WORK_ITEMS: UnreachableQueue()}  # type: ignore[dict-item]
+    world.queues = {**queues, WORK_ITEMS: UnreachableQueue()}  # type: ignore[dict-item]  # it only fails
     world.process = world.another_process()
     run = await world.plan()
     assert await world.sweep() == 2

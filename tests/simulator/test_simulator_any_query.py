@@ -40,7 +40,7 @@ def _some_value(type_: GraphQLInputType, dice: random.Random) -> Any:
 def test_every_filter_the_schema_allows_is_counted_as_it_is_listed_or_refused_by_name() -> None:
     supplier = Supplier(CALM)
     token = supplier.accounts.open_session()["token"]
-    fields = load_schema().type_map["DiamondQuery"].fields  # type: ignore[attr-defined]
+    fields = load_schema().type_map["DiamondQuery"].fields  # type: ignore[attr-defined]  # an object type
     dice = random.Random(5)
     query = """query($query: DiamondQuery) {
       page: diamonds_by_query(query: $query, order: {type: price, direction: ASC}) { items { id } }

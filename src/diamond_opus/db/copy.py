@@ -166,19 +166,19 @@ def _after(start: bytes, values: Sequence[bytes | None]) -> tuple[Fields, ...]:
     """Values that all begin with the same bytes."""
     if None in values:
         return ([_NULL if value is None else start + value for value in values],)
-    return [start] * len(values), values  # type: ignore[return-value]
+    return [start] * len(values), values  # type: ignore[return-value]  # none is None
 
 
 def _varied_text(values: Sequence[str | None]) -> tuple[Fields, ...]:
     if None in values:
         return ([_NULL if v is None else _pack_int4(len(data := v.encode())) + data for v in values],)
-    return _with_lengths(list(map(str.encode, values)))  # type: ignore[arg-type]
+    return _with_lengths(list(map(str.encode, values)))  # type: ignore[arg-type]  # none is None
 
 
 def _bytes(values: Sequence[bytes | None]) -> tuple[Fields, ...]:
     if None in values:
         return ([_NULL if value is None else _pack_int4(len(value)) + value for value in values],)
-    return _with_lengths(values)  # type: ignore[arg-type]
+    return _with_lengths(values)  # type: ignore[arg-type]  # none is None
 
 
 def _with_lengths(values: Fields) -> tuple[Fields, ...]:
@@ -190,6 +190,7 @@ def _with_lengths(values: Fields) -> tuple[Fields, ...]:
 
 def _jsonb(values: Sequence[bytes | None]) -> tuple[Fields, ...]:
     try:
+        # A NULL has no length: it raises the TypeError below.
         return list(map(_JSONB_STARTS.__getitem__, map(len, values))), values  # type: ignore[arg-type,return-value]
     except (IndexError, TypeError):  # one is longer than the table, or NULL
         return ([_NULL if v is None else _pack_int4(len(v) + 1) + _JSONB_VERSION + v for v in values],)
