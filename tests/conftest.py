@@ -1,4 +1,4 @@
-"""What every test may ask for: a fresh migrated database of its own, a pool on it, a clock it moves itself.
+"""What every test may ask for: a fresh migrated database of its own, a pool, a market on it, a clock it moves itself.
 
 One embedded server runs for each test process, from the first test that needs it. DIAMOND_TEST_DATABASE_URL
 names another one to be used instead: PostgreSQL 15 or newer, and a user who may create databases.
@@ -28,6 +28,7 @@ from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import connect, open_pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.queue.pgmq_schema import PGMQ_STEP
+from trade_market import Client, Market, open_market
 
 EXTERNAL_SERVER = os.environ.get("DIAMOND_TEST_DATABASE_URL") or None
 
@@ -98,6 +99,19 @@ async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool[AsyncConn
     """An open pool on ``database_url``, set up as the product's own."""
     async with open_pool(database_url, application_name="test", max_size=8) as opened:
         yield opened
+
+
+@pytest.fixture
+async def market(pool: AsyncConnectionPool[AsyncConnection[Any]], database_url: str) -> AsyncIterator[Market]:
+    """A catalogue of a simulated supplier's stones, with the API and trade open on it."""
+    async with open_market(pool, database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def shop(market: Market) -> Client:
+    """A client of the market's API who may trade and not see cost."""
+    return await market.client("trade")
 
 
 @pytest.fixture

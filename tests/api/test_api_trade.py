@@ -1,6 +1,5 @@
 """The routes of trade: who may call them, what they show, and that the supplier's own counter is open to few."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -9,21 +8,9 @@ import pytest
 
 from diamond_opus.api import schemas_trade
 from diamond_opus.api.schemas import Answer
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
+from trade_market import Client, Market
 
 STONE = str(UUID(int=7))
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
 
 
 @pytest.fixture

@@ -12,17 +12,10 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from pipeline_builders import Pool
 from pipeline_processes import Processes
-from trade_market import Client, Market, open_market
+from trade_market import Client, Market
 
 FIFTY = range(50)
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
 
 
 async def test_invariant_06_fifty_purchases_with_one_key_are_one_order(market: Market) -> None:

@@ -1,25 +1,12 @@
 """Purchases: sent once, answered the same way for ever, and never a word of cost to who may not know it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
+from trade_market import Client, Market
 
 
 async def test_a_purchase_is_one_order_by_offer_id_and_makes_the_stone_sold(

@@ -1,25 +1,12 @@
 """Holds: asked for once, ended by time, by their client or by the supplier's word, and never by a listing."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from diamond_opus.runs.model import RunType
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
+from trade_market import Client, Market
 
 
 async def test_a_hold_is_made_at_the_supplier_and_shown_to_everybody(market: Market, shop: Client) -> None:

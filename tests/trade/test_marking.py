@@ -1,23 +1,10 @@
 """What a person says of a stone stands beside the supplier's word, survives listings, and binds nobody's order."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
+from trade_market import Client, Market
 
 
 @pytest.mark.parametrize("word", ["on_hold", "sold", "unavailable"])

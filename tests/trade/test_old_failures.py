@@ -1,7 +1,6 @@
 """What went wrong in the system before this one, B10 to B14, and must be impossible here."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,17 +9,6 @@ from api_support import SECRET
 from diamond_opus.keys.signatures import HmacClient
 from pipeline_builders import Pool
 from trade_market import Client, Market, open_market
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
 
 
 async def _while_asking(market: Market, table: str) -> dict[str, object]:

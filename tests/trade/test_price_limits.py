@@ -1,22 +1,6 @@
 """The price of an order: asked anew, held to the caller's limit, and no way to learn what a stone costs."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
+from trade_market import Client, Market
 
 
 async def test_a_limit_of_who_may_not_see_cost_is_one_of_the_selling_price(
@@ -33,9 +17,7 @@ async def test_a_limit_of_who_may_not_see_cost_is_one_of_the_selling_price(
     assert (await shop.buy(stone, "enough", maxPriceCents=selling)).status_code == 201
 
 
-async def test_the_price_is_asked_anew_and_a_dearer_stone_is_not_ordered(
-    market: Market, shop: Client
-) -> None:
+async def test_the_price_is_asked_anew_and_a_dearer_stone_is_not_ordered(market: Market) -> None:
     shop = await market.client("trade", "cost")
     stone = await market.stone()
     cents = int((await market.diamond(stone))["feed_price"] * 100)

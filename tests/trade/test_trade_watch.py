@@ -11,21 +11,9 @@ import pytest
 
 from diamond_opus.trade.model import StoneKey, SupplierFailed
 from diamond_opus.trade.watch import TradeWatch, WatchSettings
-from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
+from trade_market import Client, Market
 
 OFTEN = WatchSettings(seconds=0.05, soonest_look=timedelta(0), latest_look=timedelta(0))
-
-
-@pytest.fixture
-async def market(pool: Pool, database_url: str) -> AsyncIterator[Market]:
-    async with open_market(pool, database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def shop(market: Market) -> Client:
-    return await market.client("trade")
 
 
 @asynccontextmanager
