@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     pg_pool_max: Positive = 2
     pg_idle_timeout_ms: Positive = 30_000
     pg_conn_timeout_ms: Positive = 10_000
+    pg_answer_timeout_ms: Positive = 30_000
     diamond_home: Path = Path(".diamond")
     diamond_postgres_bin: Path | None = None
     diamond_postgres_port: Annotated[int, Field(gt=0, lt=65536)] | None = None
@@ -69,10 +70,11 @@ class Settings(BaseSettings):
     worker_max_offset: Annotated[int, Field(ge=200)] = 1_000
     worker_page_overlap: Annotated[int, Field(ge=1, le=40)] = 5
     worker_max_attempts: Positive = 5
-    worker_lease_seconds: Seconds = 120
+    # A process that died is replaced when its lease is over and a sweep has seen it: within 60 s.
+    worker_lease_seconds: Seconds = 30
     retry_first_backoff_seconds: Seconds = 2
     retry_longest_backoff_seconds: Seconds = 300
-    sweep_seconds: Seconds = 30
+    sweep_seconds: Seconds = 10
 
     # Consolidating.
     consolidator_batch_size: Positive = 2_000

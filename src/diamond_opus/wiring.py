@@ -238,6 +238,7 @@ async def open_pipeline(
                 max_size=max(settings.pg_pool_max, least_connections),
                 idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
                 connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
+                answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
             )
         )
         sources: dict[str, StoneSource] = {}

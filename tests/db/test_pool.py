@@ -11,8 +11,9 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from diamond_opus.db.errors import DatabaseUnavailable, describe_address, is_transient
-from diamond_opus.db.pool import Pool, connect, open_pool, run_in_transaction, transaction
+from diamond_opus.db.errors import AnswerTimeout, DatabaseUnavailable, describe_address, is_transient
+from diamond_opus.db.pool import Pool, connect, open_pool, patience, run_in_transaction, transaction
+from faults.proxy import Line
 
 SECRET = "hunter2-and-more"
 
@@ -292,3 +293,48 @@ async def test_a_closed_pool_and_foreign_errors_are_not_transient(pool: Pool) ->
 )
 def test_an_address_is_described_without_its_password(conninfo: str, address: str) -> None:
     assert describe_address(conninfo) == address
+
+
+async def test_a_statement_that_is_not_answered_is_given_up_and_the_work_goes_on(database_url: str) -> None:
+    """Idle connections went the same way, and none of them costs another wait."""
+    async with (
+        Line(database_url) as line,
+        open_pool(line.url, application_name="worker", max_size=3, answer_timeout_seconds=0.3) as pool,
+    ):
+        await asyncio.gather(*(_sleep(pool, 0.1) for _ in range(3)))
+        line.deaden()
+        started = asyncio.get_running_loop().time()
+
+        assert await run_in_transaction(pool, lambda conn: fetch_value(conn, "SELECT 1")) == 1
+
+        # One wait of 0.3 s for the answer and at most 10 s in which the driver tries to cancel.
+        assert asyncio.get_running_loop().time() - started < 12
+
+
+async def test_a_statement_that_takes_too_long_says_so_and_is_cancelled(database_url: str) -> None:
+    async with open_pool(
+        database_url, application_name="worker", max_size=2, answer_timeout_seconds=0.3
+    ) as pool:
+        async with pool.connection() as conn:
+            with pytest.raises(AnswerTimeout, match=r"worker: database .* did not answer within 0\.3 s"):
+                await conn.execute("SELECT pg_sleep(30)")
+        async with pool.connection() as conn:
+            running = await fetch_value(
+                conn,
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30%'"
+                " AND state = 'active'",
+            )
+            assert running == 0
+
+
+async def test_a_statement_over_the_whole_inventory_has_more_time(database_url: str) -> None:
+    async with open_pool(
+        database_url, application_name="worker", max_size=1, answer_timeout_seconds=0.2
+    ) as pool:
+        with patience(30):
+            await _sleep(pool, 0.5)
+
+
+async def _sleep(pool: Pool, seconds: float) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("SELECT pg_sleep(%s)", (seconds,))

@@ -77,6 +77,7 @@ async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDep
         max_size=settings.pg_pool_max,
         idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
         connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
+        answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
     ) as pool:
         yield ApiDependencies(
             pool=pool,

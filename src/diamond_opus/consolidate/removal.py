@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.db.changes import announce_changes, record_changes
+from diamond_opus.db.pool import patience
 from diamond_opus.db.queries import load_queries
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
@@ -40,9 +41,10 @@ async def remove_missing(
     in this process) every candidate stays uncertain, and a second full run decides. ``renew`` extends the lease
     under which this is done and raises when it is lost.
     """
-    async with pool.connection() as conn:
-        await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
-        await _guard(conn, run_id, feed, alerts, share=guard_share)
+    with patience():
+        async with pool.connection() as conn:
+            await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
+            await _guard(conn, run_id, feed, alerts, share=guard_share)
     return await remove_confirmed(pool, run_id, feed, source, renew=renew)
 
 
@@ -67,7 +69,8 @@ async def remove_confirmed(
 async def _remove(pool: Pool, run_id: UUID, feed: str) -> int:
     async with pool.connection() as conn, conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         await announce_changes(conn)
-        await cursor.execute(QUERIES["remove_gone"], {"run_id": run_id})
+        with patience():
+            await cursor.execute(QUERIES["remove_gone"], {"run_id": run_id})
         row = await cursor.fetchone() or {"removed_records": 0, "removed_ids": []}
         await record_changes(conn, feed, row["removed_ids"])
     return int(row["removed_records"])

@@ -26,6 +26,10 @@ class DatabaseUnavailable(Retryable):
     """No connection could be had. The message names the address (never the password) and what to check."""
 
 
+class AnswerTimeout(psycopg.OperationalError):
+    """A statement was not answered in time: the server is too slow, or the connection leads nowhere any more."""
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed if it is simply tried again.
 

@@ -6,16 +6,19 @@ All of it works through a transaction pooler: no prepared statements, no session
 import asyncio
 import random
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from diamond_opus.db.errors import (
+    AnswerTimeout,
     DatabaseUnavailable,
     describe_address,
     explain_failed_connection,
@@ -27,6 +30,12 @@ Pool = AsyncConnectionPool[Connection]
 Result = TypeVar("Result")
 
 RECONNECT_SECONDS = 4.0
+
+#: How long a statement over the whole inventory may take; one batch or one row never takes near as long as the pool's
+#: own limit.
+WHOLE_INVENTORY_SECONDS = 900.0
+
+_patience: ContextVar[float | None] = ContextVar("patience", default=None)
 FIRST_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 2.0
 
@@ -39,11 +48,14 @@ def open_pool(
     min_size: int = 0,
     idle_timeout_seconds: float = 30.0,
     connect_timeout_seconds: float = 10.0,
+    answer_timeout_seconds: float = 60.0,
 ) -> Pool:
     """A pool to be entered with ``async with``; with ``min_size`` 0 nothing connects before it is used.
 
     Connections are in autocommit: a unit of work is a ``transaction``. Who finds no connection within
-    ``connect_timeout_seconds`` gets DatabaseUnavailable, with the reason.
+    ``connect_timeout_seconds`` gets DatabaseUnavailable, with the reason. A statement that is not answered within
+    ``answer_timeout_seconds`` (see ``patience``) is cancelled and raises AnswerTimeout: the peer of a connection may
+    be gone without a word, and then neither the server's time-outs nor TCP's would ever tell.
     """
     return _ExplainingPool(
         conninfo,
@@ -51,6 +63,7 @@ def open_pool(
         max_size=max_size,
         max_idle=idle_timeout_seconds,
         timeout=connect_timeout_seconds,
+        answer_timeout=answer_timeout_seconds,
         # Give up soon, so that the next caller tries at once instead of waiting for a doubled delay to pass.
         reconnect_timeout=RECONNECT_SECONDS,
         kwargs=_connection_settings(application_name, connect_timeout_seconds),
@@ -58,6 +71,16 @@ def open_pool(
         name=application_name,
         open=False,
     )
+
+
+@contextmanager
+def patience(seconds: float = WHOLE_INVENTORY_SECONDS) -> Iterator[None]:
+    """Statements inside may take so long, on any pool: for the few that go over a whole inventory."""
+    before = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(before)
 
 
 async def connect(
@@ -168,8 +191,9 @@ async def _use_utc(conn: Connection) -> None:
 class _ExplainingPool(AsyncConnectionPool[Connection]):
     """A pool whose time-outs say why, and that notices a server's restart before its user does."""
 
-    def __init__(self, conninfo: str, **settings: Any) -> None:
+    def __init__(self, conninfo: str, *, answer_timeout: float, **settings: Any) -> None:
         self._failure: psycopg.OperationalError | None = None
+        self._answer_timeout = answer_timeout
         super().__init__(
             conninfo,
             connection_class=self._connection_class(),
@@ -203,10 +227,12 @@ class _ExplainingPool(AsyncConnectionPool[Connection]):
         )
 
     def _connection_class(self) -> type[Connection]:
-        """Connections that leave the reason of their failure with the pool, which itself only logs it."""
+        """Connections that are waited for so long and no longer, and that leave the reason of a failed attempt to
+        connect with the pool, which itself only logs it.
+        """
         pool = self
 
-        class Remembering(AsyncConnection[Any]):
+        class Bounded(AsyncConnection[Any]):
             @classmethod
             async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
                 try:
@@ -217,7 +243,23 @@ class _ExplainingPool(AsyncConnectionPool[Connection]):
                 pool._failure = None
                 return conn
 
-        return Remembering
+            async def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
+                """Every exchange with the server passes here; what interrupts one cancels it, or closes it."""
+                seconds = _patience.get() or pool._answer_timeout
+                try:
+                    async with asyncio.timeout(seconds):
+                        return await super().wait(gen, *args, **kwargs)
+                except TimeoutError as error:
+                    if self.closed:
+                        await (
+                            pool.drain()
+                        )  # the idle ones went the same way and would each cost as long a wait
+                    raise AnswerTimeout(
+                        f"{pool.name}: {describe_address(str(pool.conninfo))} did not answer within {seconds:g} s; the "
+                        "statement was given up"
+                    ) from error
+
+        return Bounded
 
     async def _check_if_disturbed(self, conn: Connection) -> None:
         """Ask the server only when an idle connection has something to read: then it was probably closed.

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row, scalar_row
 
+from diamond_opus.db.pool import patience
 from diamond_opus.runs.model import (
     LeaseLost,
     Run,
@@ -126,5 +127,6 @@ async def postpone_consolidation(
 
 
 async def _begin_consolidation(conn: AsyncConnection[Any], run: Run, *, forced: bool) -> Run:
-    await activate(conn, "start_consolidating", run.run_id, {"feed": run.feed, "forced": forced})
+    with patience():
+        await activate(conn, "start_consolidating", run.run_id, {"feed": run.feed, "forced": forced})
     return await get_run(conn, run.run_id)

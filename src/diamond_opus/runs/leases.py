@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from diamond_opus.db.pool import patience
 from diamond_opus.runs.model import (
     ClaimedPartition,
     LeaseLost,
@@ -153,7 +154,8 @@ async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
             return RunState.FAILED
         if tally["open_catch_up"]:
             return state
-        await cursor.execute(QUERIES["finish_ingestion"], {"run_id": run_id, "feed": run["feed"]})
+        with patience():
+            await cursor.execute(QUERIES["finish_ingestion"], {"run_id": run_id, "feed": run["feed"]})
         return RunState.INGESTED
 
 
