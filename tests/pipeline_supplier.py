@@ -91,6 +91,7 @@ class ScriptedSupplier:
         self.look_ups: list[Sequence[str]] = []
         self.before_count: Hook | None = None
         self.before_page: Hook | None = None
+        self.is_out = False  # is_answering says no; what else fails is the hooks' business
         self.before_look_up: Callable[[Sequence[str]], Awaitable[None]] | None = None
 
     def list(self, *stones: Listed) -> None:
@@ -132,6 +133,9 @@ class ScriptedSupplier:
         items = [s.item() for s in known if s.lab_grown is lab_grown and s.stone_id not in self.hidden]
         uncertain = self.uncertain & set(supplier_stone_ids)
         return Presence([item for item in items if isinstance(item, RawItem)], frozenset(uncertain))
+
+    async def is_answering(self) -> bool:
+        return not self.is_out
 
 
 def stones(count: int, *, first: int = 0, lab_grown: bool = False, step_cents: int = 1_000) -> list[Listed]:

@@ -200,16 +200,21 @@ class Pipeline:
             stop=stop,
             concurrency=self.settings.worker_concurrency,
             until_idle=until_idle,
+            clock=self.clock,
         )
 
     async def consume_consolidation(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Both queues that may make a run ready, side by side."""
         consolidator = self.consolidator()
+        handlers = {
+            CONSOLIDATE: consolidator.handle_consolidate,
+            WORK_DONE: consolidator.handle_work_done,
+        }
         await asyncio.gather(
-            consume(
-                self.queues[CONSOLIDATE], consolidator.handle_consolidate, stop=stop, until_idle=until_idle
-            ),
-            consume(self.queues[WORK_DONE], consolidator.handle_work_done, stop=stop, until_idle=until_idle),
+            *(
+                consume(self.queues[name], handler, stop=stop, until_idle=until_idle, clock=self.clock)
+                for name, handler in handlers.items()
+            )
         )
 
 
@@ -223,13 +228,14 @@ async def open_pipeline(
     needs_source: bool = True,
     least_connections: int = 1,
     unlimited: bool | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Pipeline]:
     """Wire a process. ``own_queues`` keeps the wake-ups in its memory, for one that does everything itself.
 
     ``unlimited`` lifts the request budget; by default only the simulator is exempt, and only while
     NIVODA_MAX_REQUESTS_PER_SECOND is not set.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             open_pool(
@@ -253,7 +259,7 @@ async def open_pipeline(
             sources=sources,
             traders=traders,
             mappers=mappers(),
-            queues={name: _queue(name, pool, own=own_queues) for name in QUEUES},
+            queues={name: _queue(name, pool, clock, own=own_queues) for name in QUEUES},
             watermarks=PostgresWatermarkStore(pool),
             alerts=RecordedAlerts(pool, LogAlerts(), service=service),
             clock=clock,
@@ -261,8 +267,10 @@ async def open_pipeline(
         )
 
 
-def _queue(name: str, pool: Pool, *, own: bool) -> Queue:
-    return MemoryQueue(name, LIMITS[name]) if own else PostgresQueue(pool, name, LIMITS[name])
+def _queue(name: str, pool: Pool, clock: Clock, *, own: bool) -> Queue:
+    if own:
+        return MemoryQueue(name, LIMITS[name], clock=clock)
+    return PostgresQueue(pool, name, LIMITS[name], clock=clock)
 
 
 def supplier_account(settings: Settings) -> NivodaAccount:

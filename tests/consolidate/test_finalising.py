@@ -264,6 +264,29 @@ async def test_the_fifth_failure_in_a_row_fails_the_run_and_alerts(world: World)
     assert world.alerts.events == ["consolidation_failed"]
 
 
+async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> None:
+    run = await world.read_run()
+    await world.rows(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
+    )
+    await world.rows(
+        "CREATE TRIGGER no_room BEFORE INSERT ON diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
+    )
+    for _ in range(7):
+        await world.process.consolidator().consolidate(run.run_id)
+        await asyncio.sleep(0.02)
+
+    waiting = await world.row("SELECT state, attempts, error FROM run_metadata")
+    assert (waiting["state"], waiting["attempts"]) == ("consolidating", 0)
+    assert "no space left on device" in waiting["error"]
+    assert set(world.alerts.events) == {"database_full"}
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+
+    await world.rows("DROP TRIGGER no_room ON diamonds")
+    assert (await world.finish(run.run_id)).state is RunState.COMPLETED
+
+
 async def test_messages_left_over_do_not_wake_a_run_that_waits_for_a_person(world: World) -> None:
     """While it was consolidated the sweeper invited others; those invitations come when it has failed."""
     run = await world.read_run()

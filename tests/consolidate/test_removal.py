@@ -149,9 +149,7 @@ async def test_the_guards_alert_is_raised_again_when_its_process_died_before_it(
     run = await world.run()
     world.alerts.raised.clear()
 
-    removed = await remove_missing(
-        world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2, renew=_nothing
-    )
+    removed = await remove_missing(world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2)
 
     assert removed == 0
     assert world.alerts.events == ["removal_guarded"]
@@ -274,15 +272,10 @@ async def test_a_process_without_the_suppliers_account_leaves_it_to_a_second_ful
             await conn.execute(b"UPDATE raw_diamonds SET consolidated = TRUE")
             token = await consolidating.take_finalisation(conn, plan.run_id, lease_seconds=60)
             assert token is not None
-        found = await remove_missing(
-            world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2, renew=_nothing
-        )
+        found = await remove_missing(world.pool, run.run_id, run.feed, None, world.alerts, guard_share=0.2)
         assert found == removed
         async with world.pool.connection() as conn:
             await consolidating.complete_run(conn, run.run_id, token, watermark_after=None)
-
-
-async def _nothing() -> None: ...
 
 
 async def test_a_rejected_stone_is_removed_like_any_other(world: World) -> None:

@@ -11,7 +11,14 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from diamond_opus.db.errors import AnswerTimeout, DatabaseUnavailable, describe_address, is_transient
+from diamond_opus.db.errors import (
+    AnswerTimeout,
+    DatabaseUnavailable,
+    describe_address,
+    is_outage,
+    is_transient,
+    outages_are_retryable,
+)
 from diamond_opus.db.pool import Pool, connect, open_pool, patience, run_in_transaction, transaction
 from faults.proxy import Line
 
@@ -269,6 +276,30 @@ async def test_an_error_that_stays_is_not_tried_again(pool: Pool) -> None:
 )
 def test_the_sqlstate_decides_whether_an_error_is_transient(sqlstate: str, expected: bool) -> None:
     assert is_transient(psycopg.errors.lookup(sqlstate)("words decide nothing")) is expected
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "expected"),
+    [
+        ("57P01", True),
+        ("53100", True),
+        ("53200", True),
+        ("58030", True),
+        ("57014", True),
+        ("25006", True),
+        ("23505", False),
+        ("42P01", False),
+        ("22003", False),
+    ],
+)
+def test_the_sqlstate_decides_whether_the_database_serves_nobody(sqlstate: str, expected: bool) -> None:
+    error = psycopg.errors.lookup(sqlstate)("words decide nothing")
+    assert is_outage(error) is expected
+    with (
+        pytest.raises(DatabaseUnavailable if expected else type(error)),
+        outages_are_retryable("worker"),
+    ):
+        raise error
 
 
 async def test_a_closed_pool_and_foreign_errors_are_not_transient(pool: Pool) -> None:

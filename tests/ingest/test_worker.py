@@ -119,6 +119,57 @@ async def test_a_failure_waits_twice_as_long_each_time_and_the_fifth_is_the_last
     assert errors == [{"status": "failed", "error_message": "nivoda: page answered 502"}] * 5
 
 
+async def test_an_outage_of_the_supplier_counts_against_no_partition_and_is_told_once(pool: Pool) -> None:
+    world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=0.001)
+    run = await world.plan()
+    world.supplier.is_out = True
+    world.supplier.before_count = raising(Retryable("nivoda: count answered 503"))
+    worker = world.process.worker()
+    for _ in range(12):
+        await worker.handle(work_item(run, NATURAL))
+        await asyncio.sleep(0.002)
+
+    partition = await state_of(world, run)
+    assert (partition["state"], partition["attempts"], partition["failures"]) == ("pending", 12, 0)
+    assert partition["last_error"] == "nivoda: count answered 503"
+    assert world.alerts.events == ["supplier_unavailable"]
+
+    world.supplier.is_out, world.supplier.before_count = False, None
+    await worker.handle(work_item(run, NATURAL))
+    assert (await state_of(world, run))["state"] == "completed"
+
+
+async def test_an_outage_is_looked_at_again_within_20_seconds(pool: Pool) -> None:
+    world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=120)
+    run = await world.plan()
+    world.supplier.is_out = True
+    world.supplier.before_page = raising(Retryable("nivoda: page answered 503"))
+    await handle(world, run)
+    assert round((await state_of(world, run))["waits"].total_seconds()) == 20
+
+
+async def test_a_database_that_serves_nobody_counts_against_no_partition(pool: Pool) -> None:
+    world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=0.001)
+    run = await world.plan()
+    await world.rows(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
+    )
+    await world.rows(
+        "CREATE TRIGGER no_room BEFORE INSERT ON raw_diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
+    )
+    for _ in range(7):
+        await handle(world, run)
+        await asyncio.sleep(0.002)
+
+    partition = await state_of(world, run)
+    assert (partition["state"], partition["attempts"], partition["failures"]) == ("pending", 7, 0)
+
+    await world.rows("DROP TRIGGER no_room ON raw_diamonds")
+    await handle(world, run)
+    assert (await state_of(world, run))["state"] == "completed"
+
+
 async def test_the_longest_wait_is_a_setting(pool: Pool) -> None:
     world = World(
         pool,

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.domain.clock import Clock, ManualClock, SystemClock
-from diamond_opus.domain.errors import Retryable
+from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.runs import store
 from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
 from diamond_opus.schedule.cron import CronScheduler, CronSettings, Start, choose_start, due
@@ -180,12 +180,26 @@ class PatientClock(ManualClock):
         await super().sleep(seconds)
 
 
-async def test_a_supplier_that_fails_is_asked_again_later_each_time_and_a_refusal_just_waits(
+async def test_a_supplier_that_does_not_answer_is_asked_each_minute(pool: Pool, starts: Starts) -> None:
+    stop = asyncio.Event()
+    clock = PatientClock()
+    starts.errors = [Retryable("no answer")] * 5
+
+    async def stop_at_the_sixth() -> None:
+        if len(starts.types) == 6:
+            stop.set()
+
+    starts.before = stop_at_the_sixth
+    await scheduler(pool, starts, clock=clock).run(stop)
+    assert [wait for wait in clock.waits if wait != 30][:5] == [60] * 5
+
+
+async def test_a_supplier_that_refuses_is_asked_again_later_each_time_and_an_active_run_just_waits(
     pool: Pool, starts: Starts
 ) -> None:
     stop = asyncio.Event()
     clock = PatientClock()
-    starts.errors = [Retryable("no answer"), Retryable("no answer"), RunRefused("active"), OSError("gone")]
+    starts.errors = [Fatal("refused"), Fatal("refused"), RunRefused("active"), OSError("gone")]
 
     async def stop_at_the_fifth() -> None:
         if len(starts.types) == 5:

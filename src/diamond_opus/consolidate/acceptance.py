@@ -20,10 +20,12 @@ from psycopg.rows import scalar_row, tuple_row
 
 from diamond_opus.consolidate.removal import QUERIES, Pool, remove_confirmed
 from diamond_opus.db.audit import record_act
+from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs import store as runs
+from diamond_opus.runs.keeping import keep_while
 from diamond_opus.runs.model import LeaseLost, RunRefused
 
 log = get_logger("consolidate")
@@ -63,6 +65,7 @@ async def settle_accepted(
     run_id: UUID,
     sources: Mapping[str, StoneSource],
     *,
+    clock: Clock,
     lease_seconds: float,
     first_backoff_seconds: float,
     longest_backoff_seconds: float,
@@ -88,7 +91,8 @@ async def settle_accepted(
             raise DiamondError(f"this process has no account with {feed}, so it cannot confirm what is gone")
         async with pool.connection() as conn:
             await conn.execute(QUERIES["accept_guarded"], {"run_id": run_id})
-        removed = await remove_confirmed(pool, run_id, feed, source, renew=renew)
+        removing = remove_confirmed(pool, run_id, feed, source)
+        removed = await keep_while(removing, renew, lease_seconds=lease_seconds, clock=clock)
         async with pool.connection() as conn:
             await conn.execute(QUERIES["settle_accepted"], {"run_id": run_id, "token": token})
         log.info("accepted_removals_settled", run_id=run_id, removed=removed)

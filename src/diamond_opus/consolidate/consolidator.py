@@ -16,6 +16,7 @@ from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.consolidate.acceptance import settle_accepted
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
 from diamond_opus.consolidate.removal import remove_missing
+from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal
@@ -25,6 +26,7 @@ from diamond_opus.queue.messages import Consolidate, WorkDone
 from diamond_opus.queue.protocol import Received
 from diamond_opus.runs import consolidating
 from diamond_opus.runs import store as runs
+from diamond_opus.runs.keeping import keep_while
 from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunType
 from diamond_opus.watermark.protocol import Watermark, WatermarkStore, advance
 
@@ -80,20 +82,22 @@ class Consolidator:
     async def handle_work_done(self, message: Received) -> None:
         """A partition ended somewhere: if its run is ready, take it."""
         done = WorkDone.from_received(message)
-        async with self._pool.connection() as conn:
-            try:
-                run = await runs.get_run(conn, done.run_id)
-            except RunRefused as refusal:
-                log.info("work_done_of_no_run", run_id=done.run_id, reason=str(refusal))
-                return
-        if run.state is RunState.INGESTED:
-            await self.consolidate(run.run_id)
+        with outages_are_retryable("consolidate"):
+            async with self._pool.connection() as conn:
+                try:
+                    run = await runs.get_run(conn, done.run_id)
+                except RunRefused as refusal:
+                    log.info("work_done_of_no_run", run_id=done.run_id, reason=str(refusal))
+                    return
+            if run.state is RunState.INGESTED:
+                await self.consolidate(run.run_id)
 
     async def handle_consolidate(self, message: Received) -> None:
         """Whether it is forced was decided, and written down, by whoever asked for it; the message only wakes."""
         run_id = Consolidate.from_received(message).run_id
-        if not await self.settle_removals(run_id):
-            await self.consolidate(run_id)
+        with outages_are_retryable("consolidate"):
+            if not await self.settle_removals(run_id):
+                await self.consolidate(run_id)
 
     async def settle_removals(self, run_id: UUID) -> bool:
         """Remove what the guard held back and a person accepted; False when nothing of the kind is due."""
@@ -101,6 +105,7 @@ class Consolidator:
             self._pool,
             run_id,
             self._sources,
+            clock=self._clock,
             lease_seconds=self._settings.lease_seconds,
             first_backoff_seconds=self._settings.first_backoff_seconds,
             longest_backoff_seconds=self._settings.longest_backoff_seconds,
@@ -198,6 +203,9 @@ class Consolidator:
             async with self._pool.connection() as conn:
                 await consolidating.renew_finalisation(conn, run.run_id, token, lease_seconds=lease)
 
+        await keep_while(self._end(run, token), renew, lease_seconds=lease, clock=self._clock)
+
+    async def _end(self, run: Run, token: UUID) -> None:
         if run.run_type is RunType.FULL and not run.forced:
             removed = await remove_missing(
                 self._pool,
@@ -206,10 +214,12 @@ class Consolidator:
                 self._sources.get(run.feed),
                 self._alerts,
                 guard_share=self._settings.guard_share,
-                renew=renew,
             )
             log.info("missing_removed", run_id=run.run_id, removed=removed)
-        await renew()
+        async with self._pool.connection() as conn:
+            await consolidating.renew_finalisation(
+                conn, run.run_id, token, lease_seconds=self._settings.lease_seconds
+            )
         moved_to = await self._move_watermark(run)
         async with self._pool.connection() as conn:
             await consolidating.complete_run(conn, run.run_id, token, watermark_after=moved_to)
@@ -223,8 +233,14 @@ class Consolidator:
         return (await advance(self._watermarks, run.feed, moved)).last_updated_at
 
     async def _postpone(self, run: Run, error: Exception) -> None:
-        """Try again later; what no retry can mend, or what failed too often, fails the run and alerts."""
+        """Try again later; what no retry can mend, or what failed too often, fails the run and alerts.
+
+        A database that serves nobody is waited for, however long it takes. One that is away cannot even be told, and
+        raises; the sweeper finds the run when it is back.
+        """
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
+        if isinstance(error, psycopg.errors.DiskFull):
+            await self._tell_disk_full(run, error)
         async with self._pool.connection() as conn:
             state = await consolidating.postpone_consolidation(
                 conn,
@@ -232,7 +248,7 @@ class Consolidator:
                 error=f"consolidation: {error}",
                 delay_seconds=self._settings.first_backoff_seconds,
                 longest_delay_seconds=self._settings.longest_backoff_seconds,
-                max_attempts=attempts,
+                max_attempts=None if is_outage(error) else attempts,
             )
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
@@ -245,6 +261,17 @@ class Consolidator:
                     run_id=str(run.run_id),
                 )
             )
+
+    async def _tell_disk_full(self, run: Run, error: Exception) -> None:
+        await self._alerts.raise_alert(
+            Alert(
+                severity=Severity.ERROR,
+                event="database_full",
+                title=f"The database has no room left; run {run.run_id} waits",
+                text=f"{error}. Make room on the server's disk; the run goes on by itself: diamond status {run.run_id}",
+                run_id=str(run.run_id),
+            )
+        )
 
 
 def _is_caused_by_values(error: psycopg.Error) -> bool:

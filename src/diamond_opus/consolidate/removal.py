@@ -1,6 +1,5 @@
 """Which stones are gone: missed by a complete full run, and confirmed by the supplier or by a second full run."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -33,35 +32,26 @@ async def remove_missing(
     alerts: Alerts,
     *,
     guard_share: float,
-    renew: Callable[[], Awaitable[None]],
 ) -> int:
     """Freeze, guard, confirm, remove; returns how many stones were removed in this run.
 
     Repeatable: what was frozen stays frozen, what was decided stays decided. Without a source (no supplier account
-    in this process) every candidate stays uncertain, and a second full run decides. ``renew`` extends the lease
-    under which this is done and raises when it is lost.
+    in this process) every candidate stays uncertain, and a second full run decides. To be done under a lease, which
+    somebody else keeps.
     """
     with patience():
         async with pool.connection() as conn:
             await conn.execute(QUERIES["freeze_candidates"], {"run_id": run_id})
             await _guard(conn, run_id, feed, alerts, share=guard_share)
-    return await remove_confirmed(pool, run_id, feed, source, renew=renew)
+    return await remove_confirmed(pool, run_id, feed, source)
 
 
-async def remove_confirmed(
-    pool: Pool,
-    run_id: UUID,
-    feed: str,
-    source: StoneSource | None,
-    *,
-    renew: Callable[[], Awaitable[None]],
-) -> int:
+async def remove_confirmed(pool: Pool, run_id: UUID, feed: str, source: StoneSource | None) -> int:
     """Ask about every frozen candidate and remove what is gone; returns how many the run has removed so far."""
     for lab_grown in (False, True):
         while ids := await _next(
             pool, run_id, lab_grown, limit=source.page_limit - _WITNESSES if source else 1000
         ):
-            await renew()
             await _confirm(pool, run_id, feed, source, ids, lab_grown=lab_grown)
     return await _remove(pool, run_id, feed)
 

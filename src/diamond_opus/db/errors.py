@@ -1,4 +1,7 @@
-"""What a database error means for the caller: worth another try, or something to put right first."""
+"""What a database error means for the caller: worth another try, an outage to wait out, or something to put right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +23,11 @@ _TRANSIENT_STATES = frozenset(
     }
 )
 _CONNECTION_CLASS = "08"
+
+#: What nothing but time or a person at the server ends: no room on its disk or in its memory, its own errors,
+#: statements cancelled because they took too long, a standby where the primary was.
+_OUTAGE_CLASSES = ("53", "58")
+_OUTAGE_STATES = frozenset({"57014", "25006"})
 
 
 class DatabaseUnavailable(Retryable):
@@ -43,6 +51,29 @@ def is_transient(error: BaseException) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
     return error.sqlstate in _TRANSIENT_STATES or error.sqlstate.startswith(_CONNECTION_CLASS)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database serves nobody now, so that the failure says nothing about the work that met it.
+
+    Wider than ``is_transient``: these are worth waiting for, not worth another try at once.
+    """
+    if is_transient(error):
+        return True
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        return False
+    return error.sqlstate in _OUTAGE_STATES or error.sqlstate.startswith(_OUTAGE_CLASSES)
+
+
+@contextmanager
+def outages_are_retryable(work: str) -> Iterator[None]:
+    """Raises DatabaseUnavailable, which every loop knows how to wait for, instead of the driver's error."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if not is_outage(error):
+            raise
+        raise DatabaseUnavailable(f"{work}: the database serves nobody now: {error}") from error
 
 
 def describe_address(conninfo: str) -> str:

@@ -99,6 +99,10 @@ class StoneSource(Protocol):
         """Ask for stones by id, within the inventory's filter; at most ``page_limit`` of them."""
         ...
 
+    async def is_answering(self) -> bool:
+        """Whether a small question is answered now, at the first try: tells an outage from a question's own failure."""
+        ...
+
 
 class RawStone(NamedTuple):
     """A stored raw row as the mapper needs it: the payload and what was asked when it came.

@@ -1,10 +1,10 @@
 """A worker: wakes up on a message, leases the partition it names, reads it, and reports how that ended."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
-from diamond_opus.db.errors import DatabaseUnavailable
+from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
@@ -26,6 +26,7 @@ from diamond_opus.queue.messages import Consolidate, WorkDone, WorkItem
 from diamond_opus.queue.protocol import Queue, Received
 from diamond_opus.runs import leases
 from diamond_opus.runs import store as runs
+from diamond_opus.runs.keeping import keep_while
 from diamond_opus.runs.model import (
     ClaimedPartition,
     LeaseLost,
@@ -35,11 +36,16 @@ from diamond_opus.runs.model import (
 )
 from diamond_opus.wakeups import send, wake_partitions
 
+Result = TypeVar("Result")
+
 log = get_logger("ingest")
 
 #: A quiet time so long that it leaves only partitions for which no wake-up was ever sent.
 _NEVER_WOKEN_SECONDS = 30 * 24 * 3600
 _OWN_WAKES = 1_000_000
+
+#: The longest wait between looks at whether an outage is over.
+_OUTAGE_BACKOFF_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +88,17 @@ class Worker:
         self._alerts = alerts
         self._clock = clock
         self._settings = settings
+        self._is_supplier_out = False
 
     async def handle(self, message: Received) -> None:
-        """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend."""
+        """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend.
+
+        A database that serves nobody is Retryable: the partition's row says the rest when it is back.
+        """
+        with outages_are_retryable("ingest"):
+            await self._handle(message)
+
+    async def _handle(self, message: Received) -> None:
         item = WorkItem.from_received(message)
         source = self._sources.get(item.feed)
         if source is None:
@@ -112,14 +126,15 @@ class Worker:
         except Fatal as error:
             await self._end_failed(item, claimed, str(error), final=True)
         except Retryable as error:
-            await self._end_failed(item, claimed, str(error), final=False, wait=error.retry_after_seconds)
+            await self._end_retryable(source, item, claimed, error)
         except (DiamondError, psycopg.Error, OSError) as error:
-            await self._end_failed(item, claimed, str(error), final=False)
+            await self._end_failed(item, claimed, str(error), counts=not is_outage(error))
         except Exception as error:
             # A fault of ours: told at once with its trace, and the partition fails by its attempts, not by silence.
             log.exception("partition_broken", partition_id=claimed.partition_id)
-            await self._end_failed(item, claimed, f"{type(error).__name__}: {error}", final=False)
+            await self._end_failed(item, claimed, f"{type(error).__name__}: {error}")
         else:
+            self._note_answers(source)
             await self._end(claimed, PartitionState.COMPLETED)
 
     async def _claim(self, item: WorkItem, message: Received) -> ClaimedPartition | None:
@@ -145,36 +160,55 @@ class Worker:
                 await self._give_back(item, claimed)
             raise
 
-    async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
-        """Read with the lease renewed beside it; losing the lease ends the reading."""
+    async def _end_retryable(
+        self, source: StoneSource, item: WorkItem, claimed: ClaimedPartition, error: Retryable
+    ) -> None:
+        """Counts against the partition unless nobody is answered: then nothing is wrong with it, and it waits."""
+        try:
+            counts = not (is_outage(error) or await self._keep_while(claimed, self._is_out(source, error)))
+        except LeaseLost as lost:
+            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            return
+        await self._end_failed(item, claimed, str(error), counts=counts, wait=error.retry_after_seconds)
 
+    async def _is_out(self, source: StoneSource, error: Retryable) -> bool:
+        """Whether the supplier answers nobody; told once for each outage that this process meets."""
+        if await source.is_answering():
+            self._note_answers(source)
+            return False
+        if not self._is_supplier_out:
+            self._is_supplier_out = True
+            await self._alerts.raise_alert(
+                Alert(
+                    severity=Severity.WARNING,
+                    event="supplier_unavailable",
+                    title=f"{source.name} answers nobody",
+                    text=f"{error}. Runs wait for it and go on by themselves. If it lasts, look at the supplier's "
+                    "account and network: diamond doctor",
+                )
+            )
+        return True
+
+    def _note_answers(self, source: StoneSource) -> None:
+        if self._is_supplier_out:
+            self._is_supplier_out = False
+            log.info("supplier_answers_again", feed=source.name)
+
+    async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
         async def commit(selection: Selection, batch: Batch, progress: Progress) -> None:
             await self._commit(claimed, selection, batch, progress)
 
         reader = PartitionReader(source, claimed, self._settings.reading, clock=self._clock, commit=commit)
-        reading = asyncio.create_task(reader.read())
-        renewing = asyncio.create_task(self._renew(claimed))
-        try:
-            await asyncio.wait((reading, renewing), return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
-            else:
-                renewing.result()
-        finally:
-            reading.cancel()
-            renewing.cancel()
-            await asyncio.gather(reading, renewing, return_exceptions=True)
+        await self._keep_while(claimed, reader.read())
 
-    async def _renew(self, claimed: ClaimedPartition) -> None:
-        """Keep the lease alive while pages are slow; ends only by raising."""
-        while True:
-            await self._clock.sleep(self._settings.lease_seconds / 4)
-            try:
-                async with self._pool.connection() as conn:
-                    await leases.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
-            except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                # The lease outlasts three missed renewals; a commit finds out if it did not.
-                log.warning("lease_not_renewed", partition_id=claimed.partition_id, reason=str(error))
+    async def _keep_while(self, claimed: ClaimedPartition, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do it with the lease renewed beside it; losing the lease ends it."""
+
+        async def renew() -> None:
+            async with self._pool.connection() as conn:
+                await leases.renew_partition(conn, claimed, lease_seconds=self._settings.lease_seconds)
+
+        return await keep_while(work, renew, lease_seconds=self._settings.lease_seconds, clock=self._clock)
 
     async def _commit(
         self, claimed: ClaimedPartition, asked: Selection, batch: Batch, progress: Progress
@@ -208,21 +242,23 @@ class Worker:
         error: str,
         *,
         final: bool = False,
+        counts: bool = True,
         wait: float | None = None,
     ) -> None:
-        """Try again after a back-off, or give up: at once when ``final``, else after too many in a row."""
+        """Try again after a back-off, or give up: at once when ``final``, else after too many in a row that count."""
         try:
             async with self._pool.connection() as conn:
                 failures = 1 + await leases.count_failures(conn, claimed)
         except LeaseLost as lost:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
             return
-        if final or failures >= self._settings.max_attempts:
+        if final or (counts and failures >= self._settings.max_attempts):
             await self._end(claimed, PartitionState.FAILED, error=error)
             return
-        delay = max(wait or 0, self._settings.backoff_seconds(failures))
+        backoff = self._settings.backoff_seconds(failures)
+        delay = max(wait or 0, backoff if counts else min(backoff, _OUTAGE_BACKOFF_SECONDS))
         await self._end(
-            claimed, PartitionState.PENDING, error=error, counts_as_failure=True, delay_seconds=delay
+            claimed, PartitionState.PENDING, error=error, counts_as_failure=counts, delay_seconds=delay
         )
         log.warning("partition_postponed", partition_id=claimed.partition_id, seconds=delay, reason=error)
         await self._wake_again(item, claimed, delay_seconds=delay)

@@ -108,9 +108,12 @@ async def postpone_consolidation(
     error: str,
     delay_seconds: float,
     longest_delay_seconds: float,
-    max_attempts: int,
+    max_attempts: int | None,
 ) -> RunState:
-    """A consolidation that failed is tried again after a delay, doubled each time; the ``max_attempts``-th fails it."""
+    """A consolidation that failed is tried again after a delay, doubled each time; the ``max_attempts``-th fails it.
+
+    With None it does not count, and the delay stays: the database serves nobody, which is not this run's fault.
+    """
     async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
             QUERIES["postpone_consolidation"],

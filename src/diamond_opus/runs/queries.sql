@@ -449,8 +449,8 @@ WHERE r.run_id = %(run_id)s
 
 -- name: postpone_consolidation
 UPDATE run_metadata
-SET attempts = attempts + 1,
-    state = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'failed' ELSE state END,
+SET attempts = attempts + (%(max_attempts)s::integer IS NOT NULL)::integer,
+    state = CASE WHEN attempts + 1 >= %(max_attempts)s::integer THEN 'failed' ELSE state END,
     error = %(error)s,
     next_attempt_at = clock_timestamp() + least(%(delay)s * power(2, least(attempts, 20)), %(longest)s),
     finalise_token = NULL,

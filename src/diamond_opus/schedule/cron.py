@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from diamond_opus.db.pool import Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
-from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.errors import DiamondError, Retryable
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.waiting import wait_for_event
 from diamond_opus.runs import store as runs
@@ -25,6 +25,9 @@ log = get_logger("schedule")
 DUTY = "cron"
 POLL_SECONDS = 30.0
 LONGEST_BACKOFF_SECONDS = 1800.0
+
+#: A supplier or a database that answers nobody is asked again so soon: when it is back, so is the run.
+LONGEST_OUTAGE_SECONDS = 60.0
 
 _QUERIES = load_queries("diamond_opus.schedule", "cron.sql")
 
@@ -104,6 +107,7 @@ class CronScheduler:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._failures = 0
+        self._longest_pause = LONGEST_BACKOFF_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which also ends a planning under way: nothing is stored before a plan is whole."""
@@ -140,12 +144,14 @@ class CronScheduler:
             log.info("run_not_started_by_clock", feed=self._feed, reason=str(refusal))
         except (DiamondError, psycopg.Error, OSError) as error:
             self._failures += 1
+            is_outage = isinstance(error, Retryable | psycopg.OperationalError | OSError)
+            self._longest_pause = LONGEST_OUTAGE_SECONDS if is_outage else LONGEST_BACKOFF_SECONDS
             log.error("run_not_started_by_clock", feed=self._feed, reason=str(error), failures=self._failures)
             return
         self._failures = 0
 
     def _pause_seconds(self) -> float:
-        return min(self._poll_seconds * 2.0 ** min(self._failures, 16), LONGEST_BACKOFF_SECONDS)
+        return min(self._poll_seconds * 2.0 ** min(self._failures, 16), self._longest_pause)
 
     async def _choose(self) -> Start | None:
         async with self._pool.connection() as conn:

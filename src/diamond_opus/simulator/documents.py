@@ -6,7 +6,7 @@ Errors are worded as graphql-js words them, because that is what the supplier ru
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ _UNKNOWN_INPUT_FIELD = re.compile(
 _QUOTED = re.compile(r"'([^']*)'")
 
 
+@cache
 def load_schema() -> GraphQLSchema:
     return build_schema(SCHEMA_FILE.read_text("utf-8"))
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.budget import RequestBudget
 from diamond_opus.feeds.nivoda.answers import read_count, read_page
@@ -124,6 +125,14 @@ class NivodaClient:
         uncertain = [stone for stone in sorted(missing) if await self._is_counted(stone, lab_grown)]
         return Presence(found, frozenset(uncertain))
 
+    async def is_answering(self) -> bool:
+        query = build_query(self._base, Selection(lab_grown=False, price_to=1))
+        try:
+            await self._count(query or self._base, "count to see whether it answers", tries=1)
+        except Retryable:
+            return False
+        return True
+
     async def _page(
         self,
         query: Mapping[str, Any],
@@ -142,8 +151,9 @@ class NivodaClient:
         query = build_lookup(self._base, [stone], lab_grown=lab_grown)
         return await self._count(query, f"count of stone {stone}") > 0
 
-    async def _count(self, query: Mapping[str, Any], subject: str) -> int:
-        return await self.connection.ask(Question("Count", {"query": query}, subject, read_count))
+    async def _count(self, query: Mapping[str, Any], subject: str, *, tries: int | None = None) -> int:
+        question = Question("Count", {"query": query}, subject, read_count)
+        return await self.connection.ask(question, tries=tries)
 
 
 def _refuse_strangers(rows: Sequence[RawItem], wanted: set[str]) -> None:
