@@ -5,7 +5,7 @@ client. All else passes as it comes.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import TracebackType
@@ -23,21 +23,20 @@ class Act(Enum):
 
     CUT_BEFORE = auto()  # the server never sees it, and the connection breaks
     CUT_AFTER = auto()  # the server does it, and the answer never arrives: a commit in doubt
-    STALL_AFTER = auto()  # the same, but the connection stays open and silent
     FAIL = auto()  # the server refuses it with an SQLSTATE, and its transaction with it
-    CALL = auto()  # nothing but a call of ``Rule.then``
+    PASS = auto()  # nothing but the call of ``Rule.then``
 
 
 @dataclass(slots=True)
 class Rule:
-    """Meddle with the ``nth`` statement of this line that contains ``fragment``, and with ``times`` - 1 after it."""
+    """Meddle with the ``nth`` statement that contains ``fragment``, and with ``times`` - 1 after it; then call back."""
 
     fragment: str
     act: Act
     nth: int = 1
     times: int = 1
     sqlstate: str = "40001"
-    then: Callable[[], None] | None = None
+    then: "Callable[[Line], None] | None" = None
     seen: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
 
@@ -51,20 +50,31 @@ class Rule:
         return True
 
 
+@dataclass(slots=True)
+class Weather:
+    """What befalls every line under it: later arrival, and an SQLSTATE for statements with one of these fragments."""
+
+    delay_seconds: float = 0.0
+    sqlstate: str = ""
+    refused: Sequence[str] = ()
+    rules: list[Rule] = field(default_factory=list)
+
+    def refuses(self, statement: bytes) -> bool:
+        return any(fragment.encode() in statement for fragment in self.refused)
+
+
 class Line:
     """One process's own address of the server; ``url`` is what that process is given."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, weather: Weather | None = None) -> None:
         self._target = conninfo_to_dict(url)
         self._url = url
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self.url = ""
-        self.rules: list[Rule] = []
+        self.weather = weather or Weather()
         self.is_cut = False
-        self.delay_seconds = 0.0
-        self.refused: tuple[str, str] | None = None
-        self.statements = 0
+        self.has_ended = False
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -85,34 +95,28 @@ class Line:
     def server(self) -> tuple[str, int]:
         return str(self._target["host"]), int(str(self._target["port"]))
 
-    @property
-    def password_url(self) -> str:
-        """The server itself, past this line."""
-        return self._url
-
     def drop(self) -> None:
         """Break every connection there is; new ones may come."""
         for connection in list(self._connections):
             connection.close()
 
     def cut(self) -> None:
-        """Break every connection and let none in until ``mend``."""
+        """Break every connection, and let none in until ``mend``."""
         self.is_cut = True
         self.drop()
 
     def mend(self) -> None:
         self.is_cut = False
-        self.delay_seconds = 0.0
-        self.refused = None
+
+    def end(self) -> None:
+        """The process at this end is gone: nothing of it arrives any more, whatever else happens."""
+        self.has_ended = True
+        self.drop()
 
     def deaden(self) -> None:
         """What is connected now stays open and carries nothing any more; new connections live."""
         for connection in self._connections:
             connection.is_dead = True
-
-    def refuse_writes(self, sqlstate: str, fragment: str) -> None:
-        """Every statement with the fragment fails with this SQLSTATE until ``mend``."""
-        self.refused = (sqlstate, fragment)
 
 
 class _Connection(asyncio.Protocol):
@@ -128,14 +132,15 @@ class _Connection(asyncio.Protocol):
         self._passing = 0  # bytes left of a long message that is passed on as it comes
         self._has_begun = False
         self._skips_to_sync = False
+        self._late = 0
+        self._due = 0.0
         self.is_dead = False
-        self.drops_answers = False
         self.cuts_at_answer = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._client = transport
-        if self._line.is_cut:
+        if self._line.is_cut or self._line.has_ended:
             transport.abort()
             return
         self._line._connections.add(self)
@@ -176,10 +181,23 @@ class _Connection(asyncio.Protocol):
         if self._server is None:
             self._waiting += data
         elif not self.is_dead:
-            if self._line.delay_seconds:
-                asyncio.get_running_loop().call_later(self._line.delay_seconds, self._take, data)
+            delay = self._line.weather.delay_seconds
+            if delay or self._late:
+                self._delay(data, delay)
             else:
                 self._take(data)
+
+    def _delay(self, data: bytes, seconds: float) -> None:
+        """In the order in which it came, also when the weather clears meanwhile."""
+        self._late += 1
+
+        def arrive() -> None:
+            self._late -= 1
+            self._take(data)
+
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due, loop.time() + seconds)
+        loop.call_at(self._due, arrive)
 
     def _take(self, data: bytes) -> None:
         if self._passing:
@@ -235,21 +253,17 @@ class _Connection(asyncio.Protocol):
         if kind == b"S":
             self._send(whole)
             return
-        self._line.statements += 1
-        statement = whole[5:]
-        refused = self._line.refused
-        if refused is not None and refused[1].encode() in statement:
-            self._fail(kind, refused[0])
+        statement, weather = whole[5:], self._line.weather
+        if weather.refuses(statement):
+            self._fail(kind, weather.sqlstate)
             return
-        for rule in self._line.rules:
+        for rule in weather.rules:
             if rule.strikes(statement):
                 self._meddle(rule, kind, whole)
                 return
         self._send(whole)
 
     def _meddle(self, rule: Rule, kind: bytes, whole: bytes) -> None:
-        if rule.then is not None:
-            rule.then()
         if rule.act is Act.CUT_BEFORE:
             self.close()
         elif rule.act is Act.FAIL:
@@ -257,7 +271,8 @@ class _Connection(asyncio.Protocol):
         else:
             self._send(whole)
             self.cuts_at_answer = rule.act is Act.CUT_AFTER
-            self.drops_answers = rule.act is Act.STALL_AFTER
+        if rule.then is not None:
+            rule.then(self._line)
 
     def _fail(self, kind: bytes, sqlstate: str) -> None:
         """Send a statement in its place that fails for certain: the server itself aborts the transaction."""
@@ -272,7 +287,7 @@ class _Connection(asyncio.Protocol):
     def answer(self, data: bytes) -> None:
         if self.cuts_at_answer:
             self.close()
-        elif not self.is_dead and not self.drops_answers and self._client is not None:
+        elif not self.is_dead and self._client is not None:
             self._client.write(data)
 
 

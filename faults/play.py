@@ -1,0 +1,445 @@
+"""Plays a schedule: two runs of the real pipeline over a supplier that moves, disturbed as drawn, then judged."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from diamond_opus.domain.errors import DiamondError
+from diamond_opus.runs import consolidating
+from diamond_opus.runs import store as runs
+from diamond_opus.runs.model import RunState, RunType
+from diamond_opus.settings import Settings, load_settings
+from diamond_opus.simulator.faults import Fault
+from diamond_opus.wakeups import wake_partitions, wake_runs
+from diamond_opus.wiring import NIVODA, open_pipeline
+from faults import oracle
+from faults.ground import Ground
+from faults.injections import INJECTIONS, rule_for
+from faults.members import Member, Process, Role, Task, closing, run_command
+from faults.oracle import Expected
+from faults.proxy import Line, Weather
+from faults.schedule import Injection, Schedule
+from faults.settings import NEXT_RELEASE, settings_of
+from faults.shop import Shop
+from faults.timeline import Supplier
+
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault that was done: ``healed_at`` is when its cause was over, ``moved_at`` when the pipeline moved again."""
+
+    kind: str
+    at: float
+    healed_at: float
+    recovery_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a run may take after the last fault of it is over, and how long what is left of it may take to go."""
+
+    run_seconds: float = 60.0
+    settling_seconds: float = 20.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    schedule: Schedule
+    seconds: float = 0.0
+    injected: Counter[str] = field(default_factory=Counter)
+    recoveries: list[float] = field(default_factory=list)
+    takeovers: int = 0
+    orders: int = 0
+    unknown_orders: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        return not self.faults
+
+
+class Play:
+    """A schedule under way: what injections and the judge need of it."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        ground: Ground,
+        database: str,
+        supplier: Supplier,
+        folder: Path,
+        *,
+        as_shipped: bool,
+        patience: Patience,
+    ) -> None:
+        self.schedule = schedule
+        self.ground = ground
+        self.supplier = supplier
+        self.url = ground.url(database)
+        self.weather = Weather()
+        self.members: list[Any] = []
+        self.tampered: set[str] = set()
+        self.outcome = Outcome(schedule)
+        self._folder = folder
+        self._as_shipped = as_shipped
+        self._patience = patience
+        self._random = Random(f"play {schedule.seed}")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open_causes = 0
+        self._closing = False
+        self._monitor = Monitor(self.url)
+        self._watching: psycopg.AsyncConnection[dict[str, Any]] | None = None
+        self._retired: list[Any] = []
+        self._was_forced = False
+
+    # --- The crew ---------------------------------------------------------------------------------------------------
+
+    def make_line(self) -> Line:
+        return Line(self.url, self.weather)
+
+    def hire(self) -> None:
+        """The whole crew, not started yet."""
+        for role, count in (
+            ("worker", self.schedule.workers),
+            ("consolidator", self.schedule.consolidators),
+            ("api", self.schedule.apis),
+        ):
+            self.members += [self._member(f"{role}-{number}", role) for number in range(1, count + 1)]  # type: ignore[arg-type]
+
+    def _member(self, name: str, role: Role, **more: Any) -> Member:
+        settings = self._settings(**more)
+        if self.schedule.as_processes:
+            environment = {key.upper(): str(value) for key, value in settings.items()}
+            return Process(name, role, self.make_line, environment, self._folder)
+        return Task(name, role, self.make_line, _loaded(settings), self.url)
+
+    def _settings(self, **more: Any) -> Mapping[str, Any]:
+        port = int(self.supplier.base_url.rpartition(":")[2])
+        return settings_of(port, as_shipped=self._as_shipped, diamond_home=self._folder, **more)
+
+    def kill(self, member: Member) -> None:
+        """Killed now; whoever supervises it starts it again a little later."""
+        member.kill()
+        self.spawn(self._revive(member))
+
+    def kill_owner(self, line: Line) -> None:
+        for member in self.members:
+            if member.line is line:
+                self.kill(member)
+                return
+        line.end()  # the scheduler's: whoever planned sees that it is gone
+
+    async def _revive(self, member: Member) -> None:
+        await asyncio.sleep(self._random.uniform(0.1, 0.6))
+        if not self._closing:
+            await member.start()
+
+    async def deploy(self) -> None:
+        """One after the other ends in good order and is replaced by one of the next release."""
+        for number, old in enumerate(list(self.members)):
+            await old.stop()
+            new = self._member(f"{old.name}-next", old.role, **NEXT_RELEASE)
+            self.members[number] = new
+            await new.start()
+            self._retired.append(old)
+
+    # --- Faults -----------------------------------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def note(self, kind: str) -> None:
+        """A fault that is over in the moment it happens."""
+        self.outcome.injected[kind] += 1
+        self._monitor.healed()
+
+    async def inject(self, injection: Injection) -> None:
+        self.outcome.injected[injection.kind] += 1
+        self._open_causes += 1
+        try:
+            await INJECTIONS[injection.kind](self, Random(injection.seed))
+        finally:
+            self._open_causes -= 1
+            self._monitor.healed()
+
+    def clear_supplier_faults(self, faults: Sequence[Fault]) -> None:
+        rules = [rule for rule in self.supplier.supplier.faults.rules if rule not in faults]
+        self.supplier.set_faults(rules)
+
+    def _arm(self, number: int, requests: int) -> None:
+        """Every injection of this run, at its moment or point, and early those that an earlier run had no place for."""
+        self.weather.rules.clear()
+        self.supplier.forget_callbacks()
+        for injection in self.schedule.injections:
+            if number == 3 or injection.run > number or injection.kind == "two_schedulers":
+                continue
+            if injection.run < number and self.outcome.injected[injection.kind]:
+                continue
+            if injection.point is not None:
+                self.weather.rules.append(rule_for(self, injection))
+                continue
+            share = injection.moment if injection.run == number else injection.moment / 4
+            self.supplier.at_request(max(1, round(share * requests)), partial(self._begin, injection))
+
+    def _begin(self, injection: Injection) -> None:
+        self.spawn(self.inject(injection))
+
+    # --- The course -------------------------------------------------------------------------------------------------
+
+    async def perform(self, expected: Expected) -> Outcome:
+        started = time.monotonic()
+        self.hire()
+        async with self._monitor.watching(), closing(self.members), closing(self._retired):
+            await asyncio.gather(*(member.start() for member in self.members))
+            self.supplier.move_before_first()
+            await self._run(1, self.schedule.timeline.first, expected)
+            self.supplier.move_between()
+            async with Shop(self, expected).open() as shop:
+                await self._run(2, RunType.INCREMENTAL, expected)
+                await shop.finish()
+            if self._was_forced:
+                await self._run(
+                    3, RunType.INCREMENTAL, expected
+                )  # which begins where the forced one did not get past
+            await self._settle()
+            self._judge(expected, shop)
+            self._closing = True
+            await self._end_tasks()
+        self.outcome.seconds = time.monotonic() - started
+        return self.outcome
+
+    async def _run(self, number: int, run_type: RunType, expected: Expected) -> None:
+        self._arm(number, expected.requests[min(number, 2) - 1])
+        before = await self._newest_run()
+        doubled = any(i.run == number and i.kind == "two_schedulers" for i in self.schedule.injections)
+        if doubled:
+            self.outcome.injected["two_schedulers"] += 1
+        await asyncio.gather(*(self._schedule(run_type, before) for _ in range(2 if doubled else 1)))
+        await self.until_over(seconds=None)
+        while (state := (await self._newest_run() or {})["state"]) == "failed":
+            await self._act_as_operator()
+            await self.until_over(seconds=None)
+        if state != "completed":
+            raise Stuck(f"run {number} ended {state}")
+
+    async def _schedule(self, run_type: RunType, before: Mapping[str, Any] | None) -> None:
+        """As a clock does it: until there is a run, whatever becomes of those who plan it."""
+        deadline = time.monotonic() + self._patience.run_seconds
+        while time.monotonic() < deadline:
+            newest = await self._newest_run()
+            if newest and (before is None or newest["run_id"] != before["run_id"]):
+                return
+            await self._plan_once(run_type)
+            await asyncio.sleep(0.1)
+        raise Stuck("no run could be planned")
+
+    async def _plan_once(self, run_type: RunType) -> None:
+        async with self.make_line() as line:
+            if self.schedule.as_processes:
+                environment = {key.upper(): str(value) for key, value in self._settings().items()}
+                await run_command(line, environment, self._folder, "schedule", "--type", run_type)
+                return
+            settings = _loaded(self._settings())
+            with contextlib.suppress(DiamondError, psycopg.Error, OSError):
+                async with open_pipeline(settings, line.url, service="scheduler", unlimited=True) as pipeline:
+                    await pipeline.plan_run(NIVODA, run_type)
+
+    async def _act_as_operator(self) -> None:
+        """Only a schedule whose supplier refuses certain pages for good may need a person; then it has an alert."""
+        run = await self._newest_run()
+        assert run is not None
+        if not any(injection.kind == "pages_refused" for injection in self.schedule.injections):
+            raise Stuck(f"a person is needed: {run['error']}")
+        async with (
+            open_pipeline(
+                _loaded(self._settings()), self.url, service="operator", needs_source=False
+            ) as pipeline,
+            pipeline.pool.connection() as conn,
+        ):
+            run_id: UUID = run["run_id"]
+            if self.schedule.seed % 2:
+                await consolidating.start_consolidating(conn, run_id, force=True, actor="operator")
+                self._was_forced = True
+                await wake_runs(pipeline.queues["consolidate"], [await runs.take_run(conn, run_id)])
+            else:
+                await runs.retry_run(conn, run_id, actor="operator")
+                due = await runs.take_due_partitions(conn, quiet_seconds=0)
+                await wake_partitions(pipeline.queues["work-items"], due)
+
+    async def until_over(self, *, seconds: float | None) -> None:
+        """Wait for the end of the newest run: so long, or for as long as causes last and a minute more."""
+        patience = self._patience.run_seconds
+        deadline = time.monotonic() + (seconds or patience)
+        while time.monotonic() < deadline:
+            run = await self._newest_run()
+            if run and RunState(run["state"]).is_over:
+                return
+            if seconds is None and self._open_causes:
+                deadline = time.monotonic() + patience
+            await asyncio.sleep(_LOOK_SECONDS)
+        if seconds is None:
+            raise Stuck(
+                f"the run is not over {patience:g} s after the last cause: {await self._newest_run()}"
+            )
+
+    async def _settle(self) -> None:
+        """What is left of the last fault goes by itself, within the product's own times."""
+        deadline = time.monotonic() + self._patience.settling_seconds
+        while self._open_causes or await asyncio.to_thread(self._has_leftovers):
+            if time.monotonic() > deadline and not self._open_causes:
+                return
+            await asyncio.sleep(0.2)
+
+    def _has_leftovers(self) -> bool:
+        try:
+            return bool(oracle.leftovers(self.url))
+        except psycopg.OperationalError:
+            return True
+
+    def _judge(self, expected: Expected, shop: Shop) -> None:
+        faults = self.outcome.faults
+        faults += oracle.leftovers(self.url)
+        is_exact = not self.schedule.timeline.moves and not self._was_forced
+        apart = self.tampered | shop.traded | expected.doubtful
+        faults += oracle.differences(self.url, expected, apart=apart, removals_count=is_exact)
+        faults += oracle.wrong_orders(self.url, self.supplier)
+        faults += shop.complaints
+        for member in self.members:
+            if isinstance(member, Task) and (error := member.ended_with) is not None:
+                faults.append(f"{member.name} ended by itself: {type(error).__name__}: {error}")
+        self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
+        self.outcome.recoveries = self._monitor.recoveries
+        with psycopg.connect(self.url) as conn:
+            [(self.outcome.unknown_orders,)] = conn.execute(
+                "SELECT count(*) FROM purchase_history WHERE status = 'unknown'"
+            ).fetchall()
+            [(self.outcome.takeovers,)] = conn.execute(
+                "SELECT count(*) FROM worker_runs WHERE error_message LIKE 'the worker stopped renewing%'"
+            ).fetchall()
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._watching is not None:
+            await self._watching.close()
+
+    async def _newest_run(self) -> Mapping[str, Any] | None:
+        """Asked past all lines; a server that is away is waited for."""
+        for _ in range(200):
+            try:
+                if self._watching is None or self._watching.closed:
+                    self._watching = await psycopg.AsyncConnection.connect(
+                        self.url, autocommit=True, row_factory=dict_row
+                    )
+                cursor = await self._watching.execute(
+                    "SELECT run_id, state, error FROM run_metadata ORDER BY started_at DESC LIMIT 1"
+                )
+                return await cursor.fetchone()
+            except psycopg.OperationalError:
+                await asyncio.sleep(0.1)
+        raise Stuck("the database does not come back")
+
+
+def _loaded(values: Mapping[str, Any]) -> Settings:
+    """Read and checked once for all that have the same."""
+    return _load_once(tuple(sorted(values.items())))
+
+
+@cache
+def _load_once(values: tuple[tuple[str, Any], ...]) -> Settings:
+    return load_settings(**dict(values))
+
+
+class Stuck(AssertionError):
+    """The pipeline does not go on by itself."""
+
+
+class Monitor:
+    """Measures how long the pipeline stands still after each fault's end."""
+
+    _PROGRESS = """
+        SELECT string_agg(state, ',' ORDER BY started_at), sum(consolidation_processed),
+            (SELECT sum(pages_read + attempts) FROM partition_progress),
+            (SELECT count(*) FROM partition_progress WHERE state = 'completed'),
+            (SELECT count(*) FROM removal_candidates WHERE state <> 'frozen'),
+            bool_and(state IN ('completed', 'failed', 'cancelled'))
+        FROM run_metadata"""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiting: list[float] = []
+        self.recoveries: list[float] = []
+
+    def healed(self) -> None:
+        self._waiting.append(time.monotonic())
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> Any:
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        last: Any = None
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as conn:
+                    while True:
+                        row = await (await conn.execute(self._PROGRESS)).fetchone()
+                        if row != last or (row and row[-1]):
+                            now = time.monotonic()
+                            self.recoveries += [now - healed for healed in self._waiting]
+                            self._waiting.clear()
+                        last = row
+                        await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)
+
+
+async def play(
+    schedule: Schedule,
+    ground: Ground,
+    expected: Expected,
+    folder: Path,
+    *,
+    as_shipped: bool = False,
+    patience: Patience | None = None,
+) -> Outcome:
+    """Play a schedule on a database of its own. Never raises for what the pipeline did wrong: the outcome tells."""
+    database = await asyncio.to_thread(ground.create, expected.template)
+    async with Supplier(schedule.timeline) as supplier:
+        playing = Play(
+            schedule,
+            ground,
+            database,
+            supplier,
+            folder,
+            as_shipped=as_shipped,
+            patience=patience or Patience(),
+        )
+        try:
+            outcome = await playing.perform(expected)
+        except AssertionError as stuck:
+            outcome = playing.outcome
+            outcome.faults.append(str(stuck))
+        if outcome.is_good:
+            await asyncio.to_thread(ground.drop, database)
+        return outcome

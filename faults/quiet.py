@@ -1,0 +1,64 @@
+"""What each timeline leaves when nobody disturbs it: worked out once by the same pipeline, one process, no faults."""
+
+import asyncio
+
+from diamond_opus.cli.drive import drive
+from diamond_opus.cli.follow import SilentView
+from diamond_opus.runs.model import RunState, RunType
+from diamond_opus.settings import load_settings
+from diamond_opus.wiring import NIVODA, open_pipeline
+from faults import oracle
+from faults.ground import Ground
+from faults.oracle import Expected
+from faults.settings import settings_of
+from faults.timeline import Supplier, Timeline
+
+
+class QuietHistories:
+    """Expectations by timeline, made when they are first asked for."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._known: dict[int, Expected] = {}
+        self._loaded: str | None = None
+
+    async def of(self, timeline: Timeline) -> Expected:
+        if timeline.number not in self._known:
+            self._known[timeline.number] = await self._live(timeline)
+        return self._known[timeline.number]
+
+    async def _load(self, timeline: Timeline) -> str:
+        """The database in which the inventory was read once: the same for every timeline that begins so."""
+        if self._loaded is None:
+            template = await asyncio.to_thread(self._ground.create)
+            async with Supplier(timeline) as supplier:
+                await _read(supplier, self._ground.url(template), RunType.FULL)
+            self._loaded = template
+        return self._loaded
+
+    async def _live(self, timeline: Timeline) -> Expected:
+        template = await self._load(timeline) if timeline.is_loaded else "blank"
+        async with Supplier(timeline) as supplier:
+            database = await asyncio.to_thread(self._ground.create, template)
+            url = self._ground.url(database)
+            supplier.move_before_first()
+            first = await _read(supplier, url, timeline.first)
+            supplier.move_between()
+            second = await _read(supplier, url, RunType.INCREMENTAL)
+            assert not oracle.leftovers(url), oracle.leftovers(url)
+            content = oracle.read_content(url)
+            await asyncio.to_thread(self._ground.drop, database)
+            return Expected(content, *oracle.present_stones(supplier), (first, second), template)
+
+
+async def _read(supplier: Supplier, url: str, run_type: RunType) -> int:
+    """A whole run; returns how many requests it took."""
+    before = supplier.requests
+    port = int(supplier.base_url.rpartition(":")[2])
+    settings = load_settings(**settings_of(port, as_shipped=False))
+    async with open_pipeline(
+        settings, url, service="quiet", own_queues=True, least_connections=6, unlimited=True
+    ) as pipeline:
+        run = await drive(pipeline, NIVODA, run_type, SilentView(), asyncio.Event())
+    assert run.state is RunState.COMPLETED, run
+    return supplier.requests - before

@@ -1,0 +1,111 @@
+"""A customer who buys while everything breaks: each stone under one key, again until he has an answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx2
+import psycopg
+
+from diamond_opus.db.pool import connect
+from diamond_opus.keys.api_keys import create_key
+from faults.oracle import Expected
+
+if TYPE_CHECKING:
+    from faults.play import Play
+
+_STONES = 4
+_TRIES = 20
+_PATIENCE_SECONDS = 60.0
+
+#: Answers after which a customer does not ask again: bought, unknown, refused for good.
+_FINAL = frozenset({200, 201, 202, 404, 409, 422})
+
+
+class Shop:
+    def __init__(self, play: "Play", expected: Expected) -> None:
+        self._play = play
+        self._expected = expected
+        self._headers: dict[str, str] = {}
+        self._buying: list[asyncio.Task[None]] = []
+        self.traded: set[str] = set()
+        self.complaints: list[str] = []
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Choose the stones while nothing is disturbed, and begin to buy them one after the other."""
+        play = self._play
+        async with await connect(play.url, application_name="shop") as conn:
+            key, _ = await create_key(
+                conn, name="shop", permissions=["trade"], actor="faults", now=datetime.now(UTC)
+            )
+            cursor = await conn.execute(
+                "SELECT id, supplier_stone_id FROM diamonds WHERE availability = 'available'"
+                " AND supplier_stone_id = ANY (%s) ORDER BY md5(supplier_stone_id || %s) LIMIT %s",
+                (list(self._expected.present), str(play.schedule.seed), _STONES * play.schedule.apis),
+            )
+            stones = await cursor.fetchall()
+        self._headers = {"X-API-Key": key}
+        self.traded = {stone_id for _, stone_id in stones}
+        self._buying = [asyncio.create_task(self._buy_all([diamond_id for diamond_id, _ in stones]))]
+        try:
+            yield self
+        finally:
+            self._buying[0].cancel()
+            await asyncio.gather(*self._buying, return_exceptions=True)
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._buying)
+
+    async def _buy_all(self, diamond_ids: list[Any]) -> None:
+        async with httpx2.AsyncClient(timeout=10) as client:
+            for number, diamond_id in enumerate(diamond_ids):
+                await self._buy(client, diamond_id, f"order-{number}")
+
+    def _address(self) -> str | None:
+        return next(
+            (member.url for member in self._play.members if member.role == "api" and member.url), None
+        )
+
+    async def _ask(self, client: httpx2.AsyncClient, api: str, diamond_id: Any, key: str) -> httpx2.Response:
+        """The answer; a process that is killed meanwhile gives none, and its customer notices at once."""
+        asking = asyncio.create_task(
+            client.post(
+                f"{api}/api/v2/diamonds/{diamond_id}/purchase",
+                headers={**self._headers, "Idempotency-Key": key},
+            )
+        )
+        while not asking.done():
+            await asyncio.wait((asking,), timeout=0.05)
+            if self._address() != api and not asking.done():
+                asking.cancel()
+                raise ConnectionError("the API was killed")
+        return asking.result()
+
+    async def _buy(self, client: httpx2.AsyncClient, diamond_id: Any, key: str) -> None:
+        said: object = "nothing"
+        tries = 0
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while tries < _TRIES and time.monotonic() < deadline:
+            api = self._address()
+            if api is not None:
+                tries += 1
+                try:
+                    answer = await self._ask(client, api, diamond_id, key)
+                except (httpx2.HTTPError, ConnectionError) as error:
+                    said = error
+                else:
+                    said = answer.text
+                    if answer.status_code in _FINAL and "Retry-After" not in answer.headers:
+                        return
+            await asyncio.sleep(0.25)
+        with psycopg.connect(self._play.url) as conn:
+            rows = conn.execute(
+                "SELECT status, reason FROM purchase_history WHERE idempotency_key = %s", (key,)
+            ).fetchall()
+        if rows and rows[0][0] in ("sending", "unknown"):
+            return  # its lease outlasts this schedule: blocked, and reported in its time
+        self.complaints.append(f"{key} was never answered: {said} {rows}")
