@@ -1,8 +1,9 @@
 -- name: begin_batch
 -- A batch that a crash of the server takes back is pending again, whole, and a later pass finds it: no need to wait
 -- for the disk at each commit. What follows the last batch (the run's own steps) is committed durably, and with it
--- everything before.
-SET LOCAL synchronous_commit = off;
+-- everything before. What the batch changes is told at its end (db/changes.py), which has to be said at its beginning:
+-- both in one exchange.
+SELECT set_config('synchronous_commit', 'off', TRUE), announce_changes();
 
 -- name: claim_batch
 -- The claim, the mark and the read are one statement: the row lock is the claim, and a rollback undoes the mark, so
