@@ -1,7 +1,9 @@
 """Each way an answer can be wrong: how it is classified, how often it is asked again, and what people read."""
 
 import asyncio
+import gzip
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -247,8 +249,24 @@ async def test_an_endless_answer_is_given_up(
     monkeypatch.setattr(connection, "MAX_ANSWER_BYTES", 1024 * 1024)
     supplier.then(*[Answer(b" " * (1024 * 1024 + 1))] * 5)
 
-    with pytest.raises(BadAnswer, match="answered with more than 1 MB"):
+    with pytest.raises(BadAnswer, match="answered with 1 MB; 1 MB are many times the largest page"):
         await client.count(NATURAL)
+
+
+async def test_an_answer_that_unpacks_to_a_huge_one_is_given_up_early(
+    supplier: ScriptedSupplier, client: NivodaClient
+) -> None:
+    bomb = gzip.compress(bytes(400 * 1024 * 1024), compresslevel=1)
+    supplier.then(*[Answer(bomb, headers={"Content-Encoding": "gzip"})] * 5)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadAnswer, match="answered with more than 8 MB"):
+            await client.count(NATURAL)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 10 * connection.MAX_ANSWER_BYTES
 
 
 async def test_a_budget_out_of_reach_is_a_request_not_sent(supplier: ScriptedSupplier) -> None:

@@ -161,6 +161,16 @@ async def test_a_batch_ends_early_when_its_payloads_are_large() -> None:
     assert [len(batch.stones) for batch in reading.batches] == [50, 10]
 
 
+async def test_of_large_payloads_only_some_are_remembered_and_all_are_stored_once() -> None:
+    large = [Listed(s.stone_id, s.price_cents, certificate={"comments": "x" * 300_000}) for s in stones(60)]
+    reading = Reading(ScriptedSupplier(large))
+
+    outcome = await reading()
+
+    assert 7_500_000 < sum(map(len, reading.reader._known)) <= 8_000_000
+    assert len(outcome.ids) == sum(len(batch.stones) for batch in reading.batches) == 60
+
+
 async def test_stones_that_are_counted_but_never_shown_make_the_count_disputed() -> None:
     supplier = ScriptedSupplier(stones(200))
     supplier.hidden = {f"nat-{n:05d}" for n in range(50)}

@@ -11,8 +11,10 @@ from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
 from diamond_opus.ingest.store import Fetched
 from diamond_opus.ingest.walk import Pass, Tolerance
 
-#: Payloads that a range keeps until its end, 2 to 3 KB each: more than one that is not read deep can have.
+#: Payloads that a range keeps until its end, 2 to 3 KB each: more than one that is not read deep can have, and no more
+#: bytes than they usually are. What is not kept is only decoded again.
 _MOST_KNOWN = 2_000
+_MOST_KNOWN_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class RangeReader:
         self._max_offset = None if deep else settings.max_offset
         self._stored: dict[str, str] = {}  # id -> hash of the payload last handed to the batch
         self._known: dict[bytes, RawItem] = {}  # by payload, to tell at once what comes again
+        self._known_bytes = 0
         self._batch = Batch()
         self._unreadable: list[Unreadable] = []  # those of the last pass, in their order
         self._steps_back = 0
@@ -220,8 +223,9 @@ class RangeReader:
                 s for s in self._batch.stones if s.item.supplier_stone_id != item.supplier_stone_id
             ]
         self._stored[item.supplier_stone_id] = item.payload_hash
-        if len(self._known) < _MOST_KNOWN:
+        if len(self._known) < _MOST_KNOWN and self._known_bytes + len(item.payload) <= _MOST_KNOWN_BYTES:
             self._known[item.payload] = item
+            self._known_bytes += len(item.payload)
         self._batch.add(Fetched(item, asked_at))
 
     async def _store_when_full(self) -> None:

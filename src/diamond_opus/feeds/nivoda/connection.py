@@ -32,8 +32,9 @@ from diamond_opus.observability.logging import get_logger
 
 T = TypeVar("T")
 
-#: A page of 50 items has about 150 KB; nothing the supplier means to send is near this.
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
+#: A page of 50 items has about 150 KB; nothing the supplier means to send is near this, and as many as a worker asks
+#: for at once fit a small machine.
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 #: How long everybody pauses after a refusal that names no time itself.
 PAUSE_SECONDS = 5.0
@@ -294,11 +295,24 @@ def _given_up(error: Retryable, attempts: int) -> Retryable:
 
 
 async def _read_body(response: aiohttp.ClientResponse, subject: str) -> bytes:
+    """Unpacked as it arrives, so that a small answer that unpacks to a huge one is given up in time as well."""
+    announced = response.content_length or 0
+    if announced > MAX_ANSWER_BYTES:
+        raise _too_large(response, subject, f"{announced / 2**20:.0f} MB")
     parts = []
     size = 0
     async for part in response.content.iter_any():
         parts.append(part)
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise BadAnswer(f"{subject} answered with more than {MAX_ANSWER_BYTES // 2**20} MB")
+            raise _too_large(response, subject, f"more than {MAX_ANSWER_BYTES // 2**20} MB")
     return b"".join(parts)
+
+
+def _too_large(response: aiohttp.ClientResponse, subject: str, size: str) -> BadAnswer:
+    """The connection goes with the rest of the answer, which nobody wants to read."""
+    response.close()
+    return BadAnswer(
+        f"{subject} answered with {size}; {MAX_ANSWER_BYTES // 2**20} MB are many times the largest page, "
+        "so it was not read"
+    )
