@@ -5,7 +5,7 @@ from collections.abc import Mapping
 #: What each statement contains and no other does.
 POINTS: Mapping[str, str] = {
     "insert_run": "INSERT INTO run_metadata",
-    "insert_partition": "INSERT INTO partition_progress",
+    "insert_partitions": "INSERT INTO partition_progress",
     "claim_partition": "UPDATE partition_progress AS p\nSET state = 'running'",
     "insert_attempt": "INSERT INTO worker_runs",
     "advance_partition": "UPDATE partition_progress AS p\nSET cursor",
@@ -27,7 +27,7 @@ POINTS: Mapping[str, str] = {
     "commit": "COMMIT\0",
 }
 
-PLANNING = ("insert_run", "insert_partition")
+PLANNING = ("insert_run", "insert_partitions")
 READING = (
     "claim_partition", "insert_attempt", "advance_partition", "store_incoming", "leave_partition", "tally_partitions",
     "finish_ingestion",

@@ -12,9 +12,14 @@ VALUES (
 )
 RETURNING run_id;
 
--- name: insert_partition
+-- name: insert_partitions
+-- All partitions of a run in one statement: ten thousand of them would be as many exchanges.
 INSERT INTO partition_progress (run_id, partition_id, kind, lab_grown, price_from, price_to, expected_records)
-VALUES (%(run_id)s, %(partition_id)s, %(kind)s, %(lab_grown)s, %(price_from)s, %(price_to)s, %(expected_records)s);
+SELECT %(run_id)s, planned.*
+FROM unnest(
+    %(partition_ids)s::text[], %(kinds)s::text[], %(lab_grown)s::boolean[], %(prices_from)s::integer[],
+    %(prices_to)s::integer[], %(expected_records)s::bigint[]
+) AS planned;
 
 -- name: get_run
 SELECT

@@ -51,19 +51,20 @@ async def create_run(conn: AsyncConnection[Any], plan: RunPlan, *, run_id: UUID 
                 },
             )
             stored_id: UUID = the(await cursor.fetchone())
-            for partition in plan.partitions:
-                await cursor.execute(
-                    QUERIES["insert_partition"],
-                    {
-                        "run_id": stored_id,
-                        "partition_id": partition.partition_id,
-                        "kind": "catch_up" if partition.is_catch_up else "range",
-                        "lab_grown": partition.lab_grown,
-                        "price_from": partition.price_from,
-                        "price_to": partition.price_to,
-                        "expected_records": partition.expected_records,
-                    },
-                )
+            await cursor.execute(
+                QUERIES["insert_partitions"],
+                {
+                    "run_id": stored_id,
+                    "partition_ids": [partition.partition_id for partition in plan.partitions],
+                    "kinds": [
+                        "catch_up" if partition.is_catch_up else "range" for partition in plan.partitions
+                    ],
+                    "lab_grown": [partition.lab_grown for partition in plan.partitions],
+                    "prices_from": [partition.price_from for partition in plan.partitions],
+                    "prices_to": [partition.price_to for partition in plan.partitions],
+                    "expected_records": [partition.expected_records for partition in plan.partitions],
+                },
+            )
     except UniqueViolation as error:
         active = await find_active_run(conn, plan.feed)
         raise RunRefused(
