@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-Ending = Literal["whole", "truncated", "none", "silence"]
+Ending = Literal["whole", "truncated", "none", "silence", "endless", "trickle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Answer:
     """``body`` is sent as it is when it is bytes, else as JSON.
 
     A "truncated" answer breaks off after its half, "none" closes the connection at once, and "silence" keeps
-    it open without a word.
+    it open without a word. An "endless" one repeats its content for ever without telling its length, a "trickle"
+    sends a byte of it every tenth of a second.
     """
 
     body: Any = b""
@@ -56,6 +57,8 @@ class ScriptedSupplier:
         self._answers: deque[Script] = deque()
         self._logins: deque[Script] = deque()
         self._tokens = 0
+        self.bytes_sent = 0  # of answers that are sent bit by bit
+        self.broken_off = 0  # how many of those the asker did not read to their end
         self._closing = asyncio.Event()
         self._arrival = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -112,7 +115,25 @@ class ScriptedSupplier:
             return web.Response(body=answer.content, status=answer.status, headers=answer.headers)
         if answer.ending == "silence":
             await self._closing.wait()
+        if answer.ending in ("endless", "trickle"):
+            return await self._send_bit_by_bit(request, answer)
         return await _break_off(request, answer)
+
+    async def _send_bit_by_bit(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        try:
+            await response.prepare(request)
+            if answer.ending == "trickle":
+                for position in range(len(answer.content)):
+                    await response.write(answer.content[position : position + 1])
+                    self.bytes_sent += 1
+                    await asyncio.sleep(0.1)
+            while answer.ending == "endless":
+                await response.write(answer.content)
+                self.bytes_sent += len(answer.content)
+        except OSError:
+            self.broken_off += 1
+        return response
 
     def _next(self, seen: Seen) -> Script:
         if seen.operation == "Login":

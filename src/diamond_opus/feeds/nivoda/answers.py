@@ -16,6 +16,9 @@ T = TypeVar("T")
 _MAX_ID_CHARACTERS = 200
 _MAX_DIGITS = 18
 
+#: A page is asked for 50 items. One that has some more is read; from this on it is no page.
+_MOST_ITEMS = 1_000
+
 
 class Envelope(Struct, Generic[T]):
     """A GraphQL answer; a part that fails to serialise leaves ``errors`` beside ``data``."""
@@ -105,6 +108,15 @@ def read_items(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
     One item with a broken text (a lone surrogate, bytes that are not UTF-8) does not cost the page. Raises
     ``msgspec.DecodeError`` when the body is not JSON or not a page.
     """
+    items, errors = _split_items(body)
+    if items is None:
+        return None, errors
+    if len(items) > _MOST_ITEMS:
+        raise msgspec.ValidationError(f"{len(items)} items, at most {_MOST_ITEMS} are read")
+    return [bytes(item) for item in items], errors
+
+
+def _split_items(body: bytes) -> tuple[Sequence[bytes | Raw] | None, Sequence[Any]]:
     try:
         envelope = _decode_page(body)
     except msgspec.ValidationError:
@@ -112,8 +124,7 @@ def read_items(body: bytes) -> tuple[list[bytes] | None, Sequence[Any]]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return lenient.split_items(body)
     found = envelope.data.diamonds_by_query if envelope.data is not None else None
-    items = None if found is None or found.items is None else [bytes(item) for item in found.items]
-    return items, envelope.errors or ()
+    return (None if found is None else found.items), envelope.errors or ()
 
 
 def read_rows(

@@ -15,6 +15,7 @@ from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import ConfigurationError, DiamondError, Retryable
 from diamond_opus.feeds.budget import Outcome, RequestBudget, Verdict
 from diamond_opus.feeds.nivoda.answers import read_login
+from diamond_opus.feeds.nivoda.body import read_body
 from diamond_opus.feeds.nivoda.documents import OPERATIONS
 from diamond_opus.feeds.nivoda.errors import (
     BadAnswer,
@@ -31,10 +32,6 @@ from diamond_opus.feeds.nivoda.token import TokenKeeper
 from diamond_opus.observability.logging import get_logger
 
 T = TypeVar("T")
-
-#: A page of 50 items has about 150 KB; nothing the supplier means to send is near this, and as many as a worker asks
-#: for at once fit a small machine.
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 #: How long everybody pauses after a refusal that names no time itself.
 PAUSE_SECONDS = 5.0
@@ -245,7 +242,7 @@ class NivodaConnection:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                return response.status, response.headers, await _read_body(response, subject)
+                return response.status, response.headers, await read_body(response, subject)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"{subject} was not sent, no connection: {error}") from error
         except TimeoutError as error:
@@ -292,27 +289,3 @@ def _given_up(error: Retryable, attempts: int) -> Retryable:
     else:
         text = f"{error}; try again later"
     return type(error)(text, retry_after_seconds=wished)
-
-
-async def _read_body(response: aiohttp.ClientResponse, subject: str) -> bytes:
-    """Unpacked as it arrives, so that a small answer that unpacks to a huge one is given up in time as well."""
-    announced = response.content_length or 0
-    if announced > MAX_ANSWER_BYTES:
-        raise _too_large(response, subject, f"{announced / 2**20:.0f} MB")
-    parts = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise _too_large(response, subject, f"more than {MAX_ANSWER_BYTES // 2**20} MB")
-    return b"".join(parts)
-
-
-def _too_large(response: aiohttp.ClientResponse, subject: str, size: str) -> BadAnswer:
-    """The connection goes with the rest of the answer, which nobody wants to read."""
-    response.close()
-    return BadAnswer(
-        f"{subject} answered with {size}; {MAX_ANSWER_BYTES // 2**20} MB are many times the largest page, "
-        "so it was not read"
-    )
