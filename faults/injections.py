@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from diamond_opus.simulator.faults import Fault
+from diamond_opus.simulator.faults import Fault, FaultKind
 from faults.points import BUYING, POINTS
 from faults.proxy import Act, Line, Rule
 
@@ -167,10 +167,10 @@ async def _poison(play: "Play", random: Random) -> None:
                 await conn.execute(statement.encode(), (json.dumps(body),))
 
 
-def _supplier(*kinds: str, rate: float = 1.0, seconds: float = 0.0, **more: object) -> Inject:
+def _supplier(kind: FaultKind, *, rate: float = 1.0, seconds: float = 0.0) -> Inject:
     async def befall(play: "Play", random: Random) -> None:
         share = rate if rate < 1 else random.choice((0.2, 0.6, 1.0))
-        faults = [Fault(kind, rate=share, seconds=seconds, **more) for kind in kinds]  # type: ignore[arg-type]
+        faults = [Fault(kind, rate=share, seconds=seconds)]
         play.supplier.supplier.faults.add(faults)
         try:
             await asyncio.sleep(random.uniform(*_LASTS))
@@ -241,6 +241,11 @@ async def _late_answer(play: "Play", random: Random) -> None:
             )
 
 
+#: Faults of the supplier that need nothing but their name.
+_OF_THE_SUPPLIER: Sequence[FaultKind] = (
+    "http_429", "gateway_403", "bad_gateway", "unavailable", "truncated", "malformed_json", "reset", "answer_lost",
+)  # fmt: skip
+
 INJECTIONS: Mapping[str, Inject] = {
     "kill": _kill,
     "crash": _crash,
@@ -258,13 +263,7 @@ INJECTIONS: Mapping[str, Inject] = {
     "delayed": _meddle_with_queues("UPDATE {queue} SET vt = now() + interval '1 second' WHERE vt <= now()"),
     "shuffled": _meddle_with_queues("UPDATE {queue} SET vt = vt + random() * interval '0.3 seconds'"),
     "poisoned": _poison,
-    **{
-        kind: _supplier(kind)
-        for kind in (
-            "http_429", "gateway_403", "bad_gateway", "unavailable", "truncated", "malformed_json", "reset",
-            "answer_lost",
-        )
-    },
+    **{kind: _supplier(kind) for kind in _OF_THE_SUPPLIER},
     "slow_answers": _supplier("slow", seconds=1.5, rate=0.3),
     "expired_token": _supplier("expired_token", rate=0.3),
     "outage": _outage,
@@ -272,4 +271,4 @@ INJECTIONS: Mapping[str, Inject] = {
     "jump": _jump,
     "migration": _migration,
     "deployment": _deployment,
-}  # fmt: skip
+}

@@ -112,12 +112,13 @@ class Play:
 
     def hire(self) -> None:
         """The whole crew, not started yet."""
-        for role, count in (
-            ("worker", self.schedule.workers),
-            ("consolidator", self.schedule.consolidators),
-            ("api", self.schedule.apis),
-        ):
-            self.members += [self._member(f"{role}-{number}", role) for number in range(1, count + 1)]  # type: ignore[arg-type]
+        crew: Mapping[Role, int] = {
+            "worker": self.schedule.workers,
+            "consolidator": self.schedule.consolidators,
+            "api": self.schedule.apis,
+        }
+        for role, count in crew.items():
+            self.members += [self._member(f"{role}-{number}", role) for number in range(1, count + 1)]
 
     def _member(self, name: str, role: Role, **more: Any) -> Member:
         settings = self._settings(**more)

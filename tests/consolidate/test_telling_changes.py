@@ -3,7 +3,7 @@
 import pytest
 
 from diamond_opus.catalog.engine import Catalog
-from diamond_opus.catalog.index.catalog_index import find_changes, load_view, read_versions
+from diamond_opus.catalog.index.catalog_index import Changes, View, find_changes, load_view, read_versions
 from diamond_opus.consolidate.replay import replay_rejected
 from diamond_opus.db.pool import transaction
 from diamond_opus.runs.model import RunType
@@ -20,9 +20,18 @@ async def world(pool: Pool) -> World:
     return world
 
 
-async def test_a_consolidation_tells_the_new_the_changed_the_rejected_and_the_removed(world: World) -> None:
+async def view_now(world: World) -> View:
     async with world.pool.connection() as conn, transaction(conn, snapshot=True):
-        before = await load_view(conn)
+        return await load_view(conn)
+
+
+async def changes_since(world: World, before: View) -> Changes:
+    async with world.pool.connection() as conn, transaction(conn, snapshot=True):
+        return await find_changes(conn, before, await read_versions(conn))
+
+
+async def test_a_consolidation_tells_the_new_the_changed_the_rejected_and_the_removed(world: World) -> None:
+    before = await view_now(world)
     world.supplier.list(Listed("new"))
     world.supplier.change("nat-00003", price_cents=77_700)
     world.supplier.change("nat-00004", certificate={"shape": ""})
@@ -30,8 +39,7 @@ async def test_a_consolidation_tells_the_new_the_changed_the_rejected_and_the_re
     world.supplier.withdraw("nat-00005")
     await world.run()
 
-    async with world.pool.connection() as conn, transaction(conn, snapshot=True):
-        changes = await find_changes(conn, before, await read_versions(conn))
+    changes = await changes_since(world, before)
 
     changed = ("new", "nat-00003", "nat-00004", "nat-00005", "nat-00050")
     assert changes.ids == {(await world.diamond(stone_id))["id"] for stone_id in changed}
@@ -39,14 +47,12 @@ async def test_a_consolidation_tells_the_new_the_changed_the_rejected_and_the_re
 
 
 async def test_a_replay_tells_its_stones(world: World) -> None:
-    async with world.pool.connection() as conn, transaction(conn, snapshot=True):
-        before = await load_view(conn)
+    before = await view_now(world)
     async with world.pool.connection() as conn:
         replay = await replay_rejected(conn, FEED, ids=["nat-00050"], reason=None, actor="test")
     await world.process.consolidator().consolidate(replay.run_id)
 
-    async with world.pool.connection() as conn, transaction(conn, snapshot=True):
-        changes = await find_changes(conn, before, await read_versions(conn))
+    changes = await changes_since(world, before)
 
     assert changes.ids == {(await world.diamond("nat-00050"))["id"]}
 

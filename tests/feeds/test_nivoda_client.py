@@ -22,12 +22,6 @@ from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 async def client(supplier: ScriptedSupplier) -> AsyncIterator[NivodaClient]:
     async with make_client(supplier.url) as opened:
         yield opened

@@ -34,12 +34,6 @@ HTML = Answer(b"<html><body><h1>Request blocked</h1></body></html>", headers={"C
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 def patience() -> RecordingClock:
     return RecordingClock()
 

@@ -19,12 +19,6 @@ from diamond_opus.feeds.trading import Offer, OfferQuestion, OrderRequest
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 async def trading(supplier: ScriptedSupplier) -> AsyncIterator[NivodaTrading]:
     async with make_client(supplier.url) as client:
         yield NivodaTrading(client.connection)

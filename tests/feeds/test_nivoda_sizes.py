@@ -25,12 +25,6 @@ def bomb() -> bytes:
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 async def client(supplier: ScriptedSupplier) -> AsyncIterator[NivodaClient]:
     async with make_client(supplier.url, request_timeout_seconds=20, tries=1) as opened:
         yield opened

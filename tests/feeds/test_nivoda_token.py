@@ -31,12 +31,6 @@ REJECTIONS = {
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 def patience() -> RecordingClock:
     return RecordingClock()
 

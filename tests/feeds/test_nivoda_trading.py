@@ -41,12 +41,6 @@ each_action = pytest.mark.parametrize("act", ACTIONS.values(), ids=ACTIONS)
 
 
 @pytest.fixture
-async def supplier() -> AsyncIterator[ScriptedSupplier]:
-    async with ScriptedSupplier() as running:
-        yield running
-
-
-@pytest.fixture
 async def client(supplier: ScriptedSupplier) -> AsyncIterator[NivodaClient]:
     async with make_client(supplier.url, clock=RecordingClock(), request_timeout_seconds=0.5) as opened:
         yield opened
