@@ -178,6 +178,11 @@ class Play:
             self._open_causes -= 1
             self._monitor.healed()
 
+    @property
+    def is_disturbed(self) -> bool:
+        """The cause of a fault is still there."""
+        return self._open_causes > 0
+
     def clear_supplier_faults(self, faults: Sequence[Fault]) -> None:
         rules = [rule for rule in self.supplier.supplier.faults.rules if rule not in faults]
         self.supplier.set_faults(rules)
@@ -290,7 +295,7 @@ class Play:
             run = await self._newest_run()
             if run and RunState(run["state"]).is_over:
                 return
-            if seconds is None and self._open_causes:
+            if seconds is None and self.is_disturbed:
                 deadline = time.monotonic() + patience
             await asyncio.sleep(_LOOK_SECONDS)
         if seconds is None:
@@ -301,8 +306,8 @@ class Play:
     async def _settle(self) -> None:
         """What is left of the last fault goes by itself, within the product's own times."""
         deadline = time.monotonic() + self._patience.settling_seconds
-        while self._open_causes or await asyncio.to_thread(self._has_leftovers):
-            if time.monotonic() > deadline and not self._open_causes:
+        while self.is_disturbed or await asyncio.to_thread(self._has_leftovers):
+            if time.monotonic() > deadline and not self.is_disturbed:
                 return
             await asyncio.sleep(0.2)
 

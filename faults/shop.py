@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from faults.play import Play
 
 _STONES = 4
-_TRIES = 20
+
+#: How long he asks on, in vain, when nothing disturbs the service any more.
 _PATIENCE_SECONDS = 60.0
 
 #: Answers after which a customer does not ask again: bought, unknown, refused for good.
@@ -87,12 +88,12 @@ class Shop:
 
     async def _buy(self, client: httpx2.AsyncClient, diamond_id: Any, key: str) -> None:
         said: object = "nothing"
-        tries = 0
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while tries < _TRIES and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if self._play.is_disturbed:
+                deadline = time.monotonic() + _PATIENCE_SECONDS
             api = self._address()
             if api is not None:
-                tries += 1
                 try:
                     answer = await self._ask(client, api, diamond_id, key)
                 except (httpx2.HTTPError, ConnectionError) as error:
