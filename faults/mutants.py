@@ -321,7 +321,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "last_check_outside_the_transaction": Mutant(
         "whether a partition was the last is asked outside its transaction",
         last_check_outside_the_transaction,
-        _schedules(_STILL_FULL, *(_at("kill_at_point", "tally_partitions", nth=n, seed=2) for n in range(8, 30))),
+        _schedules(_STILL_FULL, *(_at("kill_at_point", "has_unsettled", nth=n, seed=2) for n in range(8, 30))),
     ),
     "lease_without_fence": Mutant(
         "whoever once had the lease may write",

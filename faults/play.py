@@ -129,6 +129,8 @@ class Play:
 
     def _settings(self, **more: Any) -> Mapping[str, Any]:
         port = int(self.supplier.base_url.rpartition(":")[2])
+        if self.schedule.consolidates_partly:
+            more["auto_consolidation_success_threshold"] = 1
         return settings_of(port, as_shipped=self._as_shipped, diamond_home=self._folder, **more)
 
     def kill(self, member: Member) -> None:

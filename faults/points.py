@@ -11,7 +11,7 @@ POINTS: Mapping[str, str] = {
     "advance_partition": "UPDATE partition_progress AS p\nSET cursor",
     "store_incoming": "INSERT INTO raw_diamonds",
     "leave_partition": "UPDATE partition_progress\nSET state =",
-    "tally_partitions": "count(*) FILTER (WHERE state = 'running' OR",
+    "has_unsettled": "AND (state = 'running' OR kind = 'range')",
     "finish_ingestion": "SET state = 'ingested'",
     "start_consolidating": "SET state = 'consolidating'",
     "claim_batch": "FROM marked) AS numbered",
@@ -29,7 +29,7 @@ POINTS: Mapping[str, str] = {
 
 PLANNING = ("insert_run", "insert_partitions")
 READING = (
-    "claim_partition", "insert_attempt", "advance_partition", "store_incoming", "leave_partition", "tally_partitions",
+    "claim_partition", "insert_attempt", "advance_partition", "store_incoming", "leave_partition", "has_unsettled",
     "finish_ingestion",
 )  # fmt: skip
 CONSOLIDATING = (

@@ -91,6 +91,11 @@ class Schedule:
     apis: int
     injections: Sequence[Injection]
 
+    @property
+    def consolidates_partly(self) -> bool:
+        """Every other schedule whose partitions may fail."""
+        return self.seed % 4 < 2 and any(injection.kind == "pages_refused" for injection in self.injections)
+
     def __str__(self) -> str:
         kind = "processes" if self.as_processes else "tasks"
         crew = f"{self.workers} workers, {self.consolidators} consolidators, {self.apis} API as {kind}"

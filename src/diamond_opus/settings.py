@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     heatmap_max_price: Positive = 250_000
     records_per_worker: Positive = 5_000
     heatmap_timeout_seconds: Seconds = 120
+    # A million stones at two requests a second take six hours; the next night's run must find the feed free.
+    run_timeout_seconds: Seconds = 12 * 3600
 
     # Reading.
     worker_concurrency: Positive = 4
@@ -80,6 +82,9 @@ class Settings(BaseSettings):
     consolidator_batch_size: Positive = 2_000
     consolidator_concurrency: Positive = 2
     removal_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    auto_consolidation_success_threshold: (
+        Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None
+    ) = None
 
     # Trading. A lost answer is reported within 60 s: a lease of 20 s, and two turns of the watch.
     trade_watch_seconds: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False)] = 10

@@ -168,6 +168,7 @@ class Pipeline:
             pool=self.pool,
             work_items=self.queues[WORK_ITEMS],
             consolidate=self.queues[CONSOLIDATE],
+            alerts=self.alerts,
             holder=self.process_id,
             clock=self.clock,
             seconds=seconds or self.settings.sweep_seconds,
@@ -336,6 +337,7 @@ def attempt_settings(settings: Settings) -> AttemptSettings:
         max_attempts=settings.worker_max_attempts,
         first_backoff_seconds=settings.retry_first_backoff_seconds,
         longest_backoff_seconds=settings.retry_longest_backoff_seconds,
+        enough_percent=settings.auto_consolidation_success_threshold,
         reading=ReadingSettings(overlap=settings.worker_page_overlap, max_offset=settings.worker_max_offset),
     )
 
@@ -343,6 +345,7 @@ def attempt_settings(settings: Settings) -> AttemptSettings:
 def planning_settings(settings: Settings) -> PlanningSettings:
     return PlanningSettings(
         safety_minutes=settings.incremental_safety_minutes,
+        run_timeout_seconds=settings.run_timeout_seconds,
         heatmap=HeatmapSettings(
             dense_zone_threshold=settings.heatmap_dense_zone_threshold,
             dense_zone_step=settings.heatmap_dense_zone_step,

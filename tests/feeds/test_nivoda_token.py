@@ -69,15 +69,25 @@ async def test_a_rejected_token_is_replaced_once_and_the_request_repeated(
     assert patience.slept == []
 
 
-async def test_a_new_token_that_is_rejected_too_is_the_callers_to_retry(
+async def test_tokens_that_end_one_after_the_other_are_waited_out(
+    supplier: ScriptedSupplier, client: NivodaClient, patience: RecordingClock
+) -> None:
+    supplier.then(*[error_answer("jwt expired")] * 4, count_answer(17))
+
+    assert await client.count(NATURAL) == 17
+    assert supplier.asked == ["Login", "Count"] * 5
+    assert len(patience.slept) == 3  # the first is replaced at once
+
+
+async def test_an_account_whose_every_token_is_rejected_is_the_callers_to_retry(
     supplier: ScriptedSupplier, client: NivodaClient
 ) -> None:
-    supplier.then(error_answer("jwt expired"), error_answer("jwt expired"))
+    supplier.then(*[error_answer("jwt expired")] * 6)
 
     with pytest.raises(Retryable, match="a new login did not help: check that the account may use the API"):
         await client.count(NATURAL)
 
-    assert supplier.asked == ["Login", "Count", "Login", "Count"]
+    assert supplier.asked == ["Login", "Count"] * 6
 
 
 async def test_many_rejections_of_one_token_lead_to_one_login(

@@ -10,7 +10,7 @@ from diamond_opus.analytics.runs import newest_runs
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.runs import consolidating, store
-from diamond_opus.runs.model import Run, RunRefused, RunState
+from diamond_opus.runs.model import Run, RunRefused, RunState, RunType
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, advance
 from pipeline_builders import Pool, World
@@ -35,22 +35,35 @@ async def every_run(world: World) -> list[Run]:
         return list(await newest_runs(conn, limit=100))
 
 
+@pytest.mark.parametrize("threshold", [None, 25])
 @pytest.mark.parametrize("seed", range(3))
 async def test_invariant_03_whatever_happens_to_runs_the_watermark_only_moves_over_what_was_read(
-    pool: Pool, seed: int
+    pool: Pool, seed: int, threshold: float | None
 ) -> None:
-    """Runs fail, are retried, forced, cancelled and abandoned in any order."""
+    """Runs fail in whole or in part, are retried, forced, cancelled and abandoned in any order."""
     rng = random.Random(seed)
     watched = Watched(pool)
-    world = World(pool, ScriptedSupplier(stones(30)), watermarks=watched, worker_max_attempts=2)
+    world = World(
+        pool,
+        ScriptedSupplier(stones(30)),
+        watermarks=watched,
+        worker_max_attempts=2,
+        auto_consolidation_success_threshold=threshold,
+        records_per_worker=8,
+        heatmap_min_records_per_worker=1,
+    )
 
     async def fail(selection: Selection, offset: int) -> None:
-        raise (Fatal if rng.random() < 0.5 else Retryable)("the supplier is not well")
+        if threshold is None or (selection.price_from // 80) % 2:
+            raise (Fatal if rng.random() < 0.5 else Retryable)("the supplier is not well")
 
+    partial = 0
     for _ in range(12):
         world.supplier.before_page = fail if rng.random() < 0.5 else None
         world.supplier.change(f"nat-{rng.randrange(30):05d}", price_cents=rng.randrange(10_000, 90_000))
-        run = await world.run(None)
+        # Only a full run has several ranges here.
+        run = await world.run(RunType.FULL if threshold and rng.random() < 0.6 else None)
+        partial += run.is_partial
         if run.state is RunState.FAILED:
             await meet_failure(world, run, rng.choice(["leave", "retry", "force", "cancel"]))
 
@@ -62,6 +75,7 @@ async def test_invariant_03_whatever_happens_to_runs_the_watermark_only_moves_ov
         assert (run.state, run.forced, run.failed_workers) == (RunState.COMPLETED, False, 0)
         assert run.completed_workers == run.expected_workers
         assert moment <= run.started_at
+    assert (partial > 0) is (threshold is not None)
 
 
 async def meet_failure(world: World, run: Run, answer: str) -> None:

@@ -6,7 +6,7 @@ SELECT
     distinct_records, unchanged_records, rejected_records, unreadable_records, removed_records, removals_accepted_at,
     removals_settled_at, consolidation_processed, consolidation_errors, consolidation_total, error, started_at,
     ingest_completed_at, consolidation_started_at, consolidation_completed_at, completed_at, duration_ms,
-    distinct_records AS total_records_processed
+    deadline_at, is_partial, distinct_records AS total_records_processed
 FROM run_overview
 WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
   AND (%(feed)s::text IS NULL OR feed = %(feed)s)

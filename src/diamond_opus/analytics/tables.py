@@ -56,9 +56,9 @@ TABLES: Mapping[str, Table] = {
             number="expected_workers completed_workers failed_workers expected_records fetched_records "
             "distinct_records unchanged_records rejected_records unreadable_records removed_records "
             "consolidation_processed consolidation_errors consolidation_total duration_ms",
-            boolean="forced is_replay",
+            boolean="forced is_replay is_partial",
             moment="watermark_before watermark_after updated_from updated_to started_at ingest_completed_at "
-            "consolidation_started_at consolidation_completed_at completed_at",
+            "consolidation_started_at consolidation_completed_at completed_at deadline_at",
         ),
         ("started_at", "run_id"),
     ),

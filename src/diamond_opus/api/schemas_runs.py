@@ -22,7 +22,8 @@ class RunSummary(Answer):
     run_type: RunKind
     state: State
     status: Status = Field(
-        description="partial: failed partitions, and it goes on or was completed by force."
+        description="partial: failed partitions, and it goes on, was completed by force, or was consolidated "
+        "without them."
     )
     expected_workers: int = Field(description="Partitions.")
     completed_workers: int
@@ -53,6 +54,10 @@ class RunSummary(Answer):
     consolidation_completed_at: datetime | None
     completed_at: datetime | None
     duration_ms: int | None = Field(description="Up to now while it goes on; null when it failed.")
+    deadline_at: datetime | None = Field(description="Then it fails, unless it is over; null has no limit.")
+    is_partial: bool = Field(
+        description="Consolidated without the partitions that failed; a retry of those completes the run."
+    )
     total_records_processed: int
 
 

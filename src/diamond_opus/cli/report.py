@@ -26,7 +26,9 @@ def run_as_json(run: Run, partitions: Sequence[Partition] = ()) -> dict[str, Any
 def print_run(console: Console, run: Run, partitions: Sequence[Partition] = (), *, guarded: int = 0) -> None:
     """``guarded`` stones seem to be gone and wait for a person."""
     color = _COLORS.get(run.state, "cyan")
-    console.print(f"Run [bold]{run.run_id}[/] ({run.feed}, {_type(run)}): [{color}]{run.state}[/]")
+    console.print(
+        f"Run [bold]{run.run_id}[/] ({run.feed}, {_type(run)}): [{color}]{run.state}[/]{_more(run)}"
+    )
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -81,6 +83,15 @@ def print_runs(console: Console, runs: Sequence[Run]) -> None:
 def _type(run: Run) -> str:
     """A replay reads nothing, so it is neither full nor incremental to a person."""
     return "replay" if run.is_replay else run.run_type
+
+
+def _more(run: Run) -> str:
+    """What the state alone does not say: that it has a part only, or until when it may take."""
+    if run.is_partial:
+        return ", without the partitions that failed"
+    if run.deadline_at is not None and not run.state.is_over:
+        return f", at most until {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC"
+    return ""
 
 
 def _failed(run: Run) -> str:

@@ -206,6 +206,9 @@ class Consolidator:
         await keep_while(self._end(run, token), renew, lease_seconds=lease, clock=self._clock)
 
     async def _end(self, run: Run, token: UUID) -> None:
+        if run.is_partial:
+            await self._end_partial(run, token)
+            return
         if run.run_type is RunType.FULL and not run.forced:
             removed = await remove_missing(
                 self._pool,
@@ -224,6 +227,22 @@ class Consolidator:
         async with self._pool.connection() as conn:
             await consolidating.complete_run(conn, run.run_id, token, watermark_after=moved_to)
         log.info("run_completed", run_id=run.run_id, watermark_after=moved_to)
+
+    async def _end_partial(self, run: Run, token: UUID) -> None:
+        """Nothing is removed, for the stones of the failed ranges were not looked for, and the watermark stays."""
+        async with self._pool.connection() as conn:
+            error = await consolidating.end_partial(conn, run.run_id, token)
+        log.warning("run_partial", run_id=run.run_id, reason=error)
+        await self._alerts.raise_alert(
+            Alert(
+                severity=Severity.ERROR,
+                event="run_partial",
+                title=f"Run {run.run_id} of {run.feed} is consolidated without the ranges that failed",
+                text=f"{error}. The watermark stays, and nothing was removed. "
+                f"Read what is missing: diamond retry {run.run_id}",
+                run_id=str(run.run_id),
+            )
+        )
 
     async def _move_watermark(self, run: Run) -> datetime | None:
         """To the run's planning time, never past a range that was not read, and not by a replay, which read none."""

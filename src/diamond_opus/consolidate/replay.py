@@ -28,7 +28,13 @@ class Replay:
 
 
 async def replay_rejected(
-    conn: AsyncConnection[Any], feed: str, *, ids: Sequence[str] | None, reason: str | None, actor: str
+    conn: AsyncConnection[Any],
+    feed: str,
+    *,
+    ids: Sequence[str] | None,
+    reason: str | None,
+    actor: str,
+    time_limit_seconds: float | None = None,
 ) -> Replay:
     """Make the raw answers of open rejections pending: those of ``ids``, of ``reason``, or of both at once.
 
@@ -45,7 +51,7 @@ async def replay_rejected(
             raise RunRefused(
                 f"replay: no stone of {feed} in quarantine matches; see GET /api/v2/analytics/rejected"
             )
-        run_id, state, is_new = await _who_consolidates(conn, feed)
+        run_id, state, is_new = await _who_consolidates(conn, feed, time_limit_seconds)
         await record_act(
             conn,
             actor=actor,
@@ -56,7 +62,9 @@ async def replay_rejected(
     return Replay(len(pending), run_id, state, is_new)
 
 
-async def _who_consolidates(conn: AsyncConnection[Any], feed: str) -> tuple[UUID, RunState, bool]:
+async def _who_consolidates(
+    conn: AsyncConnection[Any], feed: str, time_limit_seconds: float | None
+) -> tuple[UUID, RunState, bool]:
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(QUERIES["lock_active_run"], {"feed": feed})
         active = await cursor.fetchone()
@@ -71,10 +79,11 @@ async def _who_consolidates(conn: AsyncConnection[Any], feed: str) -> tuple[UUID
             f"replay: run {newest['run_id']} failed and holds stones that are not consolidated; retry, consolidate "
             "or cancel it first"
         )
-    return await runs.create_run(conn, await _plan(conn, feed)), RunState.INGESTED, True
+    plan = await _plan(conn, feed, time_limit_seconds)
+    return await runs.create_run(conn, plan), RunState.INGESTED, True
 
 
-async def _plan(conn: AsyncConnection[Any], feed: str) -> RunPlan:
+async def _plan(conn: AsyncConnection[Any], feed: str, time_limit_seconds: float | None) -> RunPlan:
     return RunPlan(
         feed=feed,
         run_type=RunType.INCREMENTAL,
@@ -85,4 +94,5 @@ async def _plan(conn: AsyncConnection[Any], feed: str) -> RunPlan:
         expected_records=0,
         partitions=(),
         is_replay=True,
+        time_limit_seconds=time_limit_seconds,
     )

@@ -50,12 +50,16 @@ _OUTAGE_BACKOFF_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class AttemptSettings:
-    """Lease and retries of a partition: first back-off doubled each time, up to the longest."""
+    """Lease and retries of a partition: first back-off doubled each time, up to the longest.
+
+    ``enough_percent`` of a run's ranges are consolidated without the others; None waits for all.
+    """
 
     lease_seconds: float = 120
     max_attempts: int = 5
     first_backoff_seconds: float = 2
     longest_backoff_seconds: float = 300
+    enough_percent: float | None = None
     reading: ReadingSettings = field(default_factory=ReadingSettings)
 
     def backoff_seconds(self, failures: int) -> float:
@@ -293,6 +297,7 @@ class Worker:
                 error=error,
                 counts_as_failure=counts_as_failure,
                 delay_seconds=delay_seconds,
+                enough_percent=self._settings.enough_percent,
             )
 
         try:

@@ -14,29 +14,39 @@ from diamond_opus.runs.model import (
     RunRefused,
     RunState,
 )
-from diamond_opus.runs.steps import QUERIES, activate, audit, lock_run, refuse_when_newer
+from diamond_opus.runs.steps import (
+    QUERIES,
+    activate,
+    audit,
+    describe_failed,
+    lock_run,
+    refuse_when_newer,
+    the,
+)
 from diamond_opus.runs.store import get_run
 
 
 async def start_consolidating(conn: AsyncConnection[Any], run_id: UUID, *, force: bool, actor: str) -> Run:
     """A person's wish: take the run into consolidation, or join one that is there already; audited in either case.
 
-    A run that failed while it was consolidated goes on; one with unread partitions only by force, and then the
-    watermark stays. Raises RunRefused when it is not ready.
+    A run that failed while it was consolidated goes on, as a partial one if it was; any other with unread partitions
+    only by force, and then the watermark stays. Raises RunRefused when it is not ready.
     """
     async with conn.transaction():
         state = await lock_run(conn, run_id)
         run = await get_run(conn, run_id)
-        is_partial = run.completed_workers < run.expected_workers
-        if state is RunState.FAILED and (force or not is_partial):
+        is_incomplete = run.completed_workers < run.expected_workers
+        goes_on = run.is_partial and run.consolidation_completed_at is None
+        if state is RunState.FAILED and (force or goes_on or not is_incomplete):
             await refuse_when_newer(conn, run_id)
         elif state not in (RunState.INGESTED, RunState.CONSOLIDATING):
             hint = "; consolidate what is there with --force" if state is RunState.FAILED else ""
             raise RunRefused(f"run: {run_id} is {state}, not ready for consolidation{hint}")
-        await audit(conn, actor, "run.consolidate", run_id, {"forced": is_partial})
+        forced = is_incomplete and not (goes_on and not force)
+        await audit(conn, actor, "run.consolidate", run_id, {"forced": forced})
         if state is RunState.CONSOLIDATING:
             return run
-        return await _begin_consolidation(conn, run, forced=is_partial)
+        return await _begin_consolidation(conn, run, forced=forced)
 
 
 async def join_consolidation(conn: AsyncConnection[Any], run_id: UUID) -> Run:
@@ -99,6 +109,20 @@ async def complete_run(
         if await cursor.fetchone() is None:
             raise LeaseLost(f"consolidate: ending run {run_id} is no longer ours; its new holder goes on")
         await conn.execute(QUERIES["resolve_superseded_unreadable"], {"run_id": run_id})
+
+
+async def end_partial(conn: AsyncConnection[Any], run_id: UUID, token: UUID) -> str:
+    """The last step of a run whose other ranges failed: failed, and due for a retry; returns why. Raises LeaseLost."""
+    async with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["tally_partitions"], {"run_id": run_id})
+        reason = describe_failed(the(await cursor.fetchone()))
+        error = f"{reason}; what is complete was consolidated"
+        await cursor.execute(
+            QUERIES["end_partial_consolidation"], {"run_id": run_id, "token": token, "error": error}
+        )
+        if await cursor.fetchone() is None:
+            raise LeaseLost(f"consolidate: ending run {run_id} is no longer ours; its new holder goes on")
+    return error
 
 
 async def postpone_consolidation(

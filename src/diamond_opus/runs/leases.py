@@ -17,7 +17,7 @@ from diamond_opus.runs.model import (
     Progress,
     RunState,
 )
-from diamond_opus.runs.steps import QUERIES, the, unknown_run
+from diamond_opus.runs.steps import QUERIES, describe_failed, the, unknown_run
 
 
 async def claim_partition(
@@ -100,8 +100,9 @@ async def leave_partition(
     error: str | None = None,
     counts_as_failure: bool = False,
     delay_seconds: float = 0,
+    enough_percent: float | None = None,
 ) -> RunState:
-    """End the attempt and settle the run if it was the last; returns the state the run is in then.
+    """End the attempt and settle the run (see ``settle_run``) if it was the last; returns the run's state then.
 
     Raises LeaseLost, changing nothing, when the lease is no longer ours.
     """
@@ -128,13 +129,16 @@ async def leave_partition(
                 "error": error,
             },
         )
-        return await settle_run(conn, claimed.run_id)
+        return await settle_run(conn, claimed.run_id, enough_percent=enough_percent)
 
 
-async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
+async def settle_run(
+    conn: AsyncConnection[Any], run_id: UUID, *, enough_percent: float | None = None
+) -> RunState:
     """Under the run's row lock: ingested when every partition is complete, failed when the rest is settled.
 
-    Must run inside the transaction that settled a partition, so that of two last ones exactly one sees both.
+    With ``enough_percent`` of its ranges complete it is ingested in spite of the others, and partial. Must run inside
+    the transaction that settled a partition, so that of two last ones exactly one sees both.
     """
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(QUERIES["lock_run"], {"run_id": run_id})
@@ -144,19 +148,28 @@ async def settle_run(conn: AsyncConnection[Any], run_id: UUID) -> RunState:
         state = RunState(run["state"])
         if state is not RunState.INGESTING:
             return state
+        await cursor.execute(QUERIES["has_unsettled"], {"run_id": run_id})
+        if the(await cursor.fetchone())["exists"]:
+            return state
         await cursor.execute(QUERIES["tally_partitions"], {"run_id": run_id})
         tally = the(await cursor.fetchone())
-        if tally["unsettled"]:
-            return state
-        if tally["failed"]:
-            error = f"{tally['failed']} partitions failed: {tally['reasons']}"[:2000]
+        error = describe_failed(tally)
+        if error is not None and not _is_enough(tally, enough_percent):
             await cursor.execute(QUERIES["fail_ingestion"], {"run_id": run_id, "error": error})
             return RunState.FAILED
-        if tally["open_catch_up"]:
+        if error is None and tally["open_catch_up"]:
             return state
         with patience():
-            await cursor.execute(QUERIES["finish_ingestion"], {"run_id": run_id, "feed": run["feed"]})
+            await cursor.execute(
+                QUERIES["finish_ingestion"], {"run_id": run_id, "feed": run["feed"], "error": error}
+            )
         return RunState.INGESTED
+
+
+def _is_enough(tally: Mapping[str, Any], percent: float | None) -> bool:
+    """Nothing read at all is never enough."""
+    completed = int(tally["completed_ranges"])
+    return percent is not None and completed > 0 and 100 * completed >= percent * int(tally["ranges"])
 
 
 async def leases_held(conn: AsyncConnection[Any], run_id: UUID) -> tuple[int, float]:

@@ -8,6 +8,9 @@ A run::
        └───────▶ failed ───────────────────┘   │      (failed ─▶ consolidating: forced, the watermark stays)
                    ▲───────────────────────────┘      (any state but completed ─▶ cancelled)
 
+Any active state becomes failed when the run's time is over. A partial run is ingested without the ranges that failed,
+and ends failed when the others are consolidated: only a retry that reads them completes it.
+
 A partition::
 
     pending ─▶ running ─▶ completed
@@ -83,7 +86,8 @@ class PartitionPlan:
 class RunPlan:
     """A run before it is stored. ``updated_to`` is its planning time, which becomes the watermark.
 
-    A replay has no partitions: it maps what is pending anew, and the watermark stays.
+    A replay has no partitions: it maps what is pending anew, and the watermark stays. A run that takes longer than
+    ``time_limit_seconds`` fails.
     """
 
     feed: str
@@ -95,6 +99,7 @@ class RunPlan:
     expected_records: int
     partitions: tuple[PartitionPlan, ...]
     is_replay: bool = False
+    time_limit_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class Run:
     is_replay: bool = False
     removals_accepted_at: datetime | None = None
     removals_settled_at: datetime | None = None
+    deadline_at: datetime | None = None
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

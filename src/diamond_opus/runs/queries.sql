@@ -3,12 +3,12 @@
 -- nothing to ingest and waits for consolidation at once.
 INSERT INTO run_metadata (
     run_id, feed, run_type, is_replay, state, expected_workers, watermark_before, updated_from, updated_to, trace_id,
-    expected_records, ingest_completed_at
+    expected_records, ingest_completed_at, time_limit, deadline_at
 )
 VALUES (
     coalesce(%(run_id)s, gen_random_uuid()), %(feed)s, %(run_type)s, %(is_replay)s, CASE WHEN %(workers)s = 0 THEN 'ingested' ELSE 'planned' END, %(workers)s,
     %(watermark_before)s, %(updated_from)s, %(updated_to)s, %(trace_id)s, %(expected_records)s,
-    CASE WHEN %(workers)s = 0 THEN now() END
+    CASE WHEN %(workers)s = 0 THEN now() END, %(time_limit)s::interval, clock_timestamp() + %(time_limit)s::interval
 )
 RETURNING run_id;
 
@@ -27,7 +27,7 @@ SELECT
     watermark_after, updated_from, updated_to, trace_id, forced, is_replay, expected_records, fetched_records,
     distinct_records, unchanged_records, rejected_records, unreadable_records, removed_records, removals_accepted_at,
     removals_settled_at, consolidation_processed, consolidation_errors, consolidation_total, error, started_at,
-    ingest_completed_at, consolidation_started_at, consolidation_completed_at, completed_at
+    ingest_completed_at, consolidation_started_at, consolidation_completed_at, completed_at, deadline_at, is_partial
 FROM run_overview
 WHERE run_id = %(run_id)s;
 
@@ -187,11 +187,21 @@ FROM run_metadata
 WHERE run_id = %(run_id)s
 FOR UPDATE;
 
--- name: tally_partitions
+-- name: has_unsettled
 -- Read under the run's row lock: whoever settles the last partition sees all the others. A catch-up under way is
--- waited for like a range; one that waits for a failed range would wait for ever.
+-- waited for like a range; one that waits for a failed range would wait for ever. The index of the unfinished makes
+-- this cheap while thousands of partitions are still to be read.
+SELECT EXISTS (
+    SELECT FROM partition_progress
+    WHERE run_id = %(run_id)s
+      AND state IN ('pending', 'running')
+      AND (state = 'running' OR kind = 'range')
+);
+
+-- name: tally_partitions
 SELECT
-    count(*) FILTER (WHERE state = 'running' OR (kind = 'range' AND state = 'pending')) AS unsettled,
+    count(*) FILTER (WHERE kind = 'range') AS ranges,
+    count(*) FILTER (WHERE kind = 'range' AND state = 'completed') AS completed_ranges,
     count(*) FILTER (WHERE state = 'failed') AS failed,
     count(*) FILTER (WHERE kind = 'catch_up' AND state IN ('pending', 'running')) AS open_catch_up,
     coalesce(
@@ -210,10 +220,12 @@ WHERE run_id = %(run_id)s;
 
 -- name: finish_ingestion
 -- distinct and unchanged are counted over the raw table, once, because two partitions may have read the same stone.
+-- With an error, the run goes on without the ranges that failed.
 UPDATE run_metadata AS r
 SET state = 'ingested',
+    is_partial = %(error)s::text IS NOT NULL,
+    error = %(error)s,
     ingest_completed_at = clock_timestamp(),
-    error = NULL,
     woken_at = NULL,
     fetched_records = read.fetched,
     unreadable_records = read.unreadable,
@@ -271,7 +283,8 @@ RETURNING
     r.updated_from, r.updated_to, p.wakes;
 
 -- name: release_orphans
--- A partition that was claimed while its run was being closed: nobody reads it, and nothing else would ever end it.
+-- A partition that was claimed while its run was being closed, or while its time ran out: nobody reads it, and nothing
+-- else would ever end it.
 WITH released AS (
     UPDATE partition_progress AS p
     SET state = 'pending',
@@ -280,7 +293,7 @@ WITH released AS (
         updated_at = clock_timestamp()
     FROM run_metadata AS r
     WHERE r.run_id = p.run_id
-      AND r.state IN ('completed', 'cancelled')
+      AND r.state IN ('completed', 'failed', 'cancelled')
       AND p.state = 'running'
     RETURNING p.run_id, p.partition_id
 )
@@ -308,6 +321,25 @@ WHERE (
   AND (woken_at IS NULL OR woken_at < clock_timestamp() - %(quiet)s::interval)
 RETURNING run_id, feed, trace_id, forced, wakes;
 
+-- name: overdue_runs
+SELECT run_id
+FROM run_metadata
+WHERE state IN ('planned', 'ingesting', 'ingested', 'consolidating')
+  AND deadline_at < clock_timestamp()
+  AND (%(feed)s::text IS NULL OR feed = %(feed)s);
+
+-- name: time_out_run
+-- Whoever ends the run just now has its row locked, and comes first: then the run is over and no row comes back.
+UPDATE run_metadata
+SET state = 'failed',
+    error = %(error)s,
+    finalise_token = NULL,
+    finalise_expires_at = NULL
+WHERE run_id = %(run_id)s
+  AND state IN ('planned', 'ingesting', 'ingested', 'consolidating')
+  AND deadline_at < clock_timestamp()
+RETURNING 1;
+
 -- name: take_duty
 -- One process at a time does a periodic duty; a holder that died is replaced when its time is over.
 INSERT INTO duties (duty, holder, expires_at)
@@ -331,22 +363,43 @@ SELECT EXISTS (
 );
 
 -- name: retry_partitions
--- Failed partitions start again at their cursor, with a full count of attempts.
-UPDATE partition_progress
+-- Failed partitions start again at their cursor, with a full count of attempts. Those that a failed run never ended,
+-- because its time was over, go on with them; a catch-up only when no range is left, for until then it waits.
+UPDATE partition_progress AS p
 SET state = 'pending',
     failures = 0,
     next_attempt_at = NULL,
     woken_at = NULL,
     updated_at = clock_timestamp()
-WHERE run_id = %(run_id)s
-  AND state = 'failed'
-  AND (%(partition_id)s::text IS NULL OR partition_id = %(partition_id)s)
-RETURNING partition_id;
+WHERE p.run_id = %(run_id)s
+  AND (
+      p.state = 'failed'
+      OR (
+          p.state = 'pending'
+          AND %(unfinished_too)s
+          AND (
+              p.kind = 'range'
+              OR NOT EXISTS (
+                  SELECT FROM partition_progress AS other
+                  WHERE other.run_id = p.run_id
+                    AND other.kind = 'range'
+                    AND other.state <> 'completed'
+              )
+          )
+      )
+  )
+  AND (%(partition_id)s::text IS NULL OR p.partition_id = %(partition_id)s)
+RETURNING p.partition_id;
 
 -- name: set_ingesting_again
+-- What was consolidated without the failed ranges stays; the run is whole again when they are read.
 UPDATE run_metadata
 SET state = 'ingesting',
-    error = NULL
+    is_partial = FALSE,
+    error = NULL,
+    ingest_completed_at = NULL,
+    consolidation_completed_at = NULL,
+    deadline_at = clock_timestamp() + time_limit
 WHERE run_id = %(run_id)s
   AND state = 'failed';
 
@@ -378,13 +431,15 @@ WHERE run_id = %(run_id)s;
 UPDATE run_metadata
 SET state = 'consolidating',
     forced = %(forced)s,
+    is_partial = is_partial AND NOT %(forced)s,
+    deadline_at = CASE WHEN state = 'failed' THEN clock_timestamp() + time_limit ELSE deadline_at END,
     consolidation_started_at = coalesce(consolidation_started_at, clock_timestamp()),
     consolidation_total = consolidation_processed + (
         SELECT count(*) FROM raw_diamonds WHERE feed = %(feed)s AND NOT consolidated
     ),
     attempts = 0,
     next_attempt_at = NULL,
-    error = CASE WHEN %(forced)s THEN error END
+    error = CASE WHEN %(forced)s OR is_partial THEN error END
 WHERE run_id = %(run_id)s;
 
 -- name: take_run
@@ -434,6 +489,20 @@ SET state = 'completed',
     finalise_expires_at = NULL,
     consolidation_completed_at = clock_timestamp(),
     completed_at = clock_timestamp()
+WHERE run_id = %(run_id)s
+  AND finalise_token = %(token)s
+  AND state = 'consolidating'
+RETURNING 1;
+
+-- name: end_partial_consolidation
+-- What is complete is consolidated; the ranges that failed are still due, and only they are read by a retry.
+UPDATE run_metadata
+SET state = 'failed',
+    error = %(error)s,
+    attempts = 0,
+    finalise_token = NULL,
+    finalise_expires_at = NULL,
+    consolidation_completed_at = clock_timestamp()
 WHERE run_id = %(run_id)s
   AND finalise_token = %(token)s
   AND state = 'consolidating'

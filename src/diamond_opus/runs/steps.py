@@ -49,6 +49,13 @@ async def activate(conn: AsyncConnection[Any], query: str, run_id: UUID, values:
         raise RunRefused(f"run: another run of the feed is active, so {run_id} cannot go on now") from error
 
 
+def describe_failed(tally: Mapping[str, Any]) -> str | None:
+    """What is written on the run, from ``tally_partitions``; None when no partition failed."""
+    if not tally["failed"]:
+        return None
+    return f"{tally['failed']} partitions failed: {tally['reasons']}"[:2000]
+
+
 async def audit(
     conn: AsyncConnection[Any], actor: str, action: str, run_id: UUID, details: Mapping[str, Any]
 ) -> None:

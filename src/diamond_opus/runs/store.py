@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Rollback
 from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row, dict_row, scalar_row
 
@@ -48,6 +48,9 @@ async def create_run(conn: AsyncConnection[Any], plan: RunPlan, *, run_id: UUID 
                     "updated_to": plan.updated_to,
                     "trace_id": plan.trace_id,
                     "expected_records": plan.expected_records,
+                    "time_limit": timedelta(seconds=plan.time_limit_seconds)
+                    if plan.time_limit_seconds
+                    else None,
                 },
             )
             stored_id: UUID = the(await cursor.fetchone())
@@ -143,10 +146,10 @@ async def take_duty(conn: AsyncConnection[Any], duty: str, *, holder: UUID, leas
 async def retry_run(
     conn: AsyncConnection[Any], run_id: UUID, *, partition_id: str | None = None, actor: str
 ) -> Sequence[str]:
-    """Put failed partitions back to work at their cursors; returns their ids.
+    """Put failed partitions back to work at their cursors, and those that a run's end left unread; returns their ids.
 
-    Raises RunRefused when a newer run of the feed exists (only closing is left then), when the run is not failed,
-    or when no partition of it failed.
+    The run has its whole time again. Raises RunRefused when a newer run of the feed exists (only closing is left
+    then), when the run is not failed, or when all its partitions are read.
     """
     async with conn.transaction():
         state = await lock_run(conn, run_id)
@@ -157,19 +160,30 @@ async def retry_run(
         await refuse_when_newer(conn, run_id)
         async with conn.cursor(row_factory=scalar_row) as cursor:
             await cursor.execute(
-                QUERIES["retry_partitions"], {"run_id": run_id, "partition_id": partition_id}
+                QUERIES["retry_partitions"],
+                {
+                    "run_id": run_id,
+                    "partition_id": partition_id,
+                    "unfinished_too": state is RunState.FAILED,
+                },
             )
             retried: list[str] = await cursor.fetchall()
         if not retried:
-            which = (
-                f"partition {partition_id!r} is not among the failed ones"
-                if partition_id
-                else "none has failed"
+            raise RunRefused(
+                f"run: of the partitions of {run_id} {_none(state, partition_id)}; see: diamond status {run_id}"
             )
-            raise RunRefused(f"run: of the partitions of {run_id} {which}; see: diamond status {run_id}")
         await activate(conn, "set_ingesting_again", run_id, {})
         await audit(conn, actor, "run.retry", run_id, {"partitions": retried})
     return retried
+
+
+def _none(state: RunState, partition_id: str | None) -> str:
+    """Why nothing was put back to work."""
+    if partition_id is not None:
+        return f"partition {partition_id!r} is not among the failed ones"
+    return (
+        "none is left to read, so it can be consolidated" if state is RunState.FAILED else "none has failed"
+    )
 
 
 async def cancel_run(conn: AsyncConnection[Any], run_id: UUID, *, actor: str) -> None:
@@ -184,6 +198,31 @@ async def cancel_run(conn: AsyncConnection[Any], run_id: UUID, *, actor: str) ->
         await conn.execute(QUERIES["close_open_attempts"], closing)
         await conn.execute(QUERIES["close_run"], closing)
         await audit(conn, actor, "run.cancel", run_id, {"state": state})
+
+
+async def time_out_runs(conn: AsyncConnection[Any], *, feed: str | None = None) -> Sequence[Run]:
+    """Fail the runs whose time is over; returns them. What they stored stays, and a retry goes on from there."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(QUERIES["overdue_runs"], {"feed": feed})
+        overdue: list[UUID] = await cursor.fetchall()
+    return [run for run_id in overdue if (run := await _time_out_run(conn, run_id)) is not None]
+
+
+async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> Run | None:
+    """None when somebody ended it in the meantime."""
+    run = await get_run(conn, run_id)
+    error = f"the run was {run.state} when its time was over (RUN_TIMEOUT_SECONDS)"
+    closing = {"run_id": run_id, "error": error}
+    failed: Run | None = None
+    async with conn.transaction() as both:
+        # Partitions before the run, as a worker locks them that ends one.
+        await conn.execute(QUERIES["release_partitions"], closing)
+        cursor = await conn.execute(QUERIES["time_out_run"], closing)
+        if await cursor.fetchone() is None:
+            raise Rollback(both)
+        await conn.execute(QUERIES["close_open_attempts"], closing)
+        failed = await get_run(conn, run_id)
+    return failed  # noqa: RET504 - a rollback ends the block above before it is set
 
 
 async def take_run(conn: AsyncConnection[Any], run_id: UUID) -> DueRun:

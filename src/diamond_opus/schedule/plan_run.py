@@ -35,6 +35,7 @@ class PlanningSettings:
     """``safety_minutes`` is how far an incremental run reads back behind the watermark."""
 
     safety_minutes: int = 15
+    run_timeout_seconds: float = 12 * 3600
     heatmap: HeatmapSettings = field(default_factory=HeatmapSettings)
 
 
@@ -76,7 +77,7 @@ async def plan_run(
     elif chosen is RunType.INCREMENTAL:
         log.warning("no_watermark", feed=feed, consequence="this incremental run reads everything")
     scans = await scan_density(pool, source, chosen, updated_from, settings.heatmap, on_count=on_count)
-    plan = _plan(feed, chosen, scans, settings.heatmap, before, updated_from, updated_to)
+    plan = _plan(feed, chosen, scans, settings, before, updated_from, updated_to)
     async with pool.connection() as conn, conn.transaction():
         run_id = await runs.create_run(conn, plan, run_id=run_id)
         if updated_from is None:
@@ -131,14 +132,14 @@ def _plan(
     feed: str,
     run_type: RunType,
     scans: Sequence[Scan],
-    settings: HeatmapSettings,
+    settings: PlanningSettings,
     watermark_before: datetime | None,
     updated_from: datetime | None,
     updated_to: datetime,
 ) -> RunPlan:
     maps = [scan.density for scan in scans]
     expected = sum(density.total for density in maps)
-    limits = settings if run_type is RunType.FULL else settings.for_incremental()
+    limits = settings.heatmap if run_type is RunType.FULL else settings.heatmap.for_incremental()
     partitions = [
         PartitionPlan(p.partition_id, p.lab_grown, p.price_from, p.price_to, p.expected_records)
         for p in plan_partitions(maps, limits)
@@ -157,6 +158,7 @@ def _plan(
         trace_id=new_trace_id(),
         expected_records=expected,
         partitions=tuple(partitions) if expected else (),
+        time_limit_seconds=settings.run_timeout_seconds,
     )
 
 

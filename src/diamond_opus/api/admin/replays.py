@@ -48,7 +48,14 @@ async def replay_rejected_stones(
         raise InvalidParameters([Problem("ids", None, "name stones by ids, or a reason")])
     feed = read_feed(body.feed)
     async with dependencies.unit_of_work() as conn:
-        replay = await replay_rejected(conn, feed, ids=body.ids, reason=body.reason, actor=caller.id)
+        replay = await replay_rejected(
+            conn,
+            feed,
+            ids=body.ids,
+            reason=body.reason,
+            actor=caller.id,
+            time_limit_seconds=dependencies.pipeline.settings.run_timeout_seconds,
+        )
         consolidates_now = replay.run_state in (RunState.INGESTED, RunState.CONSOLIDATING)
         due = [await store.take_run(conn, replay.run_id)] if consolidates_now else []
     await wake_runs(dependencies.pipeline.queues[CONSOLIDATE], due)

@@ -124,7 +124,8 @@ class NivodaConnection:
     async def ask(self, question: Question[T], *, tries: int | None = None) -> T:
         """The answer's value, after up to ``tries`` tries (the account's by default).
 
-        A rejected token is replaced once, which does not count as a try. Raises ``Retryable`` or ``Fatal``.
+        A rejected token is replaced; only if the new one is rejected too does that count as a try. Raises ``Retryable``
+        or ``Fatal``.
         """
         tries = tries or self._account.tries
         asked_at = self._clock.monotonic()
@@ -140,9 +141,11 @@ class NivodaConnection:
             except TokenRejected as error:
                 self._tokens.reject(token)
                 if renewed:
-                    raise NotSent(
+                    attempt += 1
+                    refused = NotSent(
                         f"{error}; a new login did not help: check that the account may use the API"
-                    ) from error
+                    )
+                    await self._wait_or_give_up(refused, attempt, tries)
                 renewed = True
             except Retryable as error:
                 attempt += 1
