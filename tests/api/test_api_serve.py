@@ -83,6 +83,34 @@ async def test_what_never_ends_is_cancelled_when_its_time_is_over(monkeypatch: p
             (await asking).raise_for_status()
 
 
+async def test_who_listens_after_a_cancelled_server_is_heard() -> None:
+    """Sockets are numbered anew from the lowest free number, which was the cancelled server's."""
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    listener = bind("127.0.0.1", 0)
+    number = listener.fileno()
+    serving = asyncio.create_task(
+        serve(SlowApp(), "127.0.0.1", 0, listener=listener, on_ready=ready.set_result)
+    )
+    await ready
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+
+    next_one = bind("127.0.0.1", 0)
+    assert next_one.fileno() == number
+    heard = asyncio.Event()
+
+    def hear(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        writer.close()
+
+    async with await asyncio.start_server(hear, sock=next_one):
+        _, writer = await asyncio.open_connection(*next_one.getsockname())
+        await asyncio.wait_for(heard.wait(), 5)
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_port_in_use_is_told_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -7,6 +7,7 @@ import pytest
 
 from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.selection import Selection
+from diamond_opus.ingest.allowance import Allowance
 from diamond_opus.ingest.read_range import Batch, RangeOutcome, RangeReader, ReadingSettings, Unsettled
 from diamond_opus.ingest.walk import TooDeep
 from pipeline_supplier import Listed, ScriptedSupplier, shuffle, stones
@@ -35,6 +36,8 @@ class Reading:
             store=self._store,
             now=self._now,
             label="run-1:natural-01",
+            counted=len(supplier.stones),
+            allowance=_allowance(len(supplier.stones)),
             deep=deep,
         )
 
@@ -54,6 +57,12 @@ class Reading:
     def _now(self) -> datetime:
         self._ticks += 1
         return NOON + timedelta(seconds=self._ticks)
+
+
+def _allowance(counted: int) -> Allowance:
+    allowance = Allowance()
+    allowance.expect(counted, ranges=1)
+    return allowance
 
 
 def once(action: Callable[[], None], *, at_page: int) -> Callable[[Selection, int], Awaitable[None]]:

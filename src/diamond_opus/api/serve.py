@@ -62,6 +62,7 @@ async def serve(
     try:
         await server.serve(sockets=[listener])
     finally:
+        server.stop_listening()
         listener.close()
         if stopping is not None:
             stopping.cancel()
@@ -92,6 +93,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    def stop_listening(self) -> None:
+        """When it was cancelled, it did not do so itself: the loop would go on watching a number that the next socket
+        gets, and never look at that one.
+        """
+        for server in getattr(self, "servers", ()):
+            server.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
+from diamond_opus.ingest.allowance import Allowance
 from diamond_opus.ingest.read_range import Batch, RangeReader, ReadingSettings, Unsettled
 from diamond_opus.ingest.walk import TooDeep
 from diamond_opus.observability.logging import get_logger
@@ -44,6 +45,7 @@ class PartitionReader:
         self._claimed_at = clock.monotonic()
         self._todo = _decode_cursor(claimed)
         self._ids: set[str] = set()
+        self._allowance = Allowance()
 
     async def read(self) -> None:
         """Read what the cursor says is left. Raises what the source or the commit raises."""
@@ -51,7 +53,7 @@ class PartitionReader:
             selection = self._todo.pop()
             count = await self._source.count(selection)
             if count <= self._settings.range_limit:
-                await self._read_range(selection)
+                await self._read_range(selection, count)
             else:
                 await self._split(selection, count, limit=self._settings.range_limit)
 
@@ -82,7 +84,7 @@ class PartitionReader:
                 after=failed,
             )
             if isinstance(split, ReadDeep):
-                await self._read_range(selection, deep=split.reason)
+                await self._read_range(selection, count, deep=split.reason)
                 return
             if split.dimension is Dimension.PRICE or await self._cover(selection, count, split.children):
                 self._todo.extend(reversed(split.children))
@@ -97,8 +99,9 @@ class PartitionReader:
             count = await self._source.count(selection)
         return False
 
-    async def _read_range(self, selection: Selection, *, deep: str | None = None) -> None:
+    async def _read_range(self, selection: Selection, counted: int, *, deep: str | None = None) -> None:
         pending = (*self._todo, selection)
+        self._allowance.expect(counted, ranges=1)
 
         async def store(batch: Batch) -> None:
             await self._commit(selection, batch, self._progress(batch, pending))
@@ -110,6 +113,8 @@ class PartitionReader:
             store=store,
             now=self._database_time,
             label=f"{self._claimed.run_id}:{self._claimed.partition_id}",
+            counted=counted,
+            allowance=self._allowance,
             deep=deep is not None,
         )
         try:

@@ -1,6 +1,6 @@
 """Reads one range to its end: passes until one finds nothing new, then a fresh count to compare with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.money import is_ten_times_off
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
+from diamond_opus.ingest.allowance import Allowance, Endless
 from diamond_opus.ingest.store import Fetched
 from diamond_opus.ingest.walk import Pass, Tolerance
 
@@ -15,6 +16,10 @@ from diamond_opus.ingest.walk import Pass, Tolerance
 #: bytes than they usually are. What is not kept is only decoded again.
 _MOST_KNOWN = 2_000
 _MOST_KNOWN_BYTES = 8_000_000
+
+#: Items without an identity are kept until a range's end. They are null, of four bytes each, unless the supplier has
+#: changed the form of its answers; then no amount of them is worth the memory.
+_MOST_UNREADABLE_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,11 @@ StoreBatch = Callable[[Batch], Awaitable[None]]
 class RangeReader:
     """Reads ``selection`` completely, handing batches to ``store`` as they fill.
 
-    ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. Raises TooDeep when
-    the range grew past the depth allowed and Unsettled when its passes never agreed (``deep`` lifts both limits),
-    Fatal when the supplier's prices are in another unit than its filter, and whatever the source raises.
+    ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. ``counted`` is the
+    range's count, which the partition's ``allowance`` knows already. Raises TooDeep when the range grew past the depth
+    allowed and Unsettled when its passes never agreed (``deep`` lifts both limits), Fatal when its pages do not end,
+    when too much of it has no identity, or when the supplier's prices are in another unit than its filter, and whatever
+    the source raises.
     """
 
     def __init__(
@@ -91,9 +98,13 @@ class RangeReader:
         store: StoreBatch,
         now: Callable[[], datetime],
         label: str,
+        counted: int,
+        allowance: Allowance,
         deep: bool = False,
     ) -> None:
         self._source = source
+        self._counted = counted
+        self._allowance = allowance
         self._selection = selection
         self._settings = settings
         self._store = store
@@ -183,6 +194,7 @@ class RangeReader:
                 self._selection, offset=ask.offset, limit=ask.limit, known=self._known
             )
             self._refuse_other_unit(page)
+            known = len(self._stored)
             before = walk.place
             walk.take(ask, [row.supplier_stone_id if isinstance(row, RawItem) else None for row in page.rows])
             unreadable = {at: row for at, row in unreadable.items() if at < walk.place}
@@ -192,9 +204,33 @@ class RangeReader:
                     self._take(row, asked_at)
                 elif before <= position < walk.place:
                     unreadable[position] = row
+            self._refuse_unreadable(unreadable.values())
+            await self._spend(rows=len(page.rows), found=len(self._stored) - known)
             await self._store_when_full()
         self._steps_back += walk.steps_back
         self._unreadable = [unreadable[position] for position in sorted(unreadable)]
+
+    async def _spend(self, *, rows: int, found: int) -> None:
+        """Before pages are called endless, the range is counted anew: it may have grown since."""
+        try:
+            self._allowance.spend(rows=rows, found=found)
+        except Endless:
+            counted = await self._source.count(self._selection)
+            if counted <= self._counted:
+                raise self._allowance.exhausted(
+                    f"{self._source.name}: the pages of {self._selection}"
+                ) from None
+            self._allowance.expect(counted - self._counted)
+            self._counted = counted
+
+    def _refuse_unreadable(self, rows: Collection[Unreadable]) -> None:
+        size = sum(len(row.payload) for row in rows)
+        if size > _MOST_UNREADABLE_BYTES:
+            example = next(iter(rows))
+            raise Fatal(
+                f"{self._source.name}: {len(rows)} items of {self._selection} have no identity ({example.reason} at "
+                f"{example.json_path}), {size / 1e6:.0f} MB of them; the supplier's form may have changed"
+            )
 
     def _made_up_id(self, number: int) -> str:
         """Run, partition, range and the item's place among the range's unreadable ones.
