@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import api, consolidate, ingest, operators, refresh, search
+from benchmarks import api, consolidate, ingest, operators, refresh, search, under_load
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "search": search.measure,
     "api": api.measure,
     "operators": operators.measure,
+    "under-load": under_load.measure,
 }
 
 

@@ -29,8 +29,8 @@ _REQUESTS = 3_000
 async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[str, float | int]:
     async with (
         catalogue(rows) as (pool, _, _),
-        _key(pool) as key,
-        _api(str(pool.conninfo)) as address,
+        read_key(pool) as key,
+        api_process(str(pool.conninfo)) as address,
         aiohttp.ClientSession(address, headers={"X-API-Key": key}) as session,
     ):
 
@@ -89,7 +89,7 @@ async def _bare_sql(pool: Pool, query: str) -> None:
 
 
 @asynccontextmanager
-async def _key(pool: Pool) -> AsyncIterator[str]:
+async def read_key(pool: Pool) -> AsyncIterator[str]:
     async with pool.connection() as conn:
         key, _ = await create_key(
             conn, name="benchmark", permissions=["read"], actor="benchmark", now=datetime.now(UTC)
@@ -98,7 +98,7 @@ async def _key(pool: Pool) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _api(database_url: str) -> AsyncIterator[str]:
+async def api_process(database_url: str) -> AsyncIterator[str]:
     """The address of a ``diamond api`` of its own whose index is loaded."""
     environment = {
         **os.environ,

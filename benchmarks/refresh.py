@@ -14,8 +14,8 @@ from diamond_opus.wiring import NIVODA, Pipeline
 async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str, float | int]:
     async with world(rows, sessions, batch_size) as (pipeline, _):
         first = await _consolidate(pipeline, await load_raw(pipeline))
-        nothing = await _consolidate(pipeline, await _next_run(pipeline, changed_of_1000=0))
-        some = await _consolidate(pipeline, await _next_run(pipeline, changed_of_1000=10))
+        nothing = await _consolidate(pipeline, await next_run(pipeline, changed_of_1000=0))
+        some = await _consolidate(pipeline, await next_run(pipeline, changed_of_1000=10))
         stones = await completed_stones(pipeline)
     return {
         "stones": stones,
@@ -35,7 +35,7 @@ async def _consolidate(pipeline: Pipeline, run_id: UUID) -> float:
     return time.perf_counter() - started
 
 
-async def _next_run(pipeline: Pipeline, *, changed_of_1000: int) -> UUID:
+async def next_run(pipeline: Pipeline, *, changed_of_1000: int) -> UUID:
     """A full run that saw every stone again, some of them with another price."""
     plan = RunPlan(NIVODA, RunType.FULL, None, datetime.now(UTC), None, "benchmark", 0, ())
     async with pipeline.pool.connection() as conn:

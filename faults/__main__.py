@@ -1,6 +1,6 @@
 """``python -m faults``: play schedules until the time is over or their number is reached, and print what happened.
 
-python -m faults --schedules 200 --jobs 5     so many; every eighth schedule with real processes
+python -m faults --schedules 200 --jobs 5     so many; every tenth schedule with real processes
 python -m faults --minutes 60 --seed 1000     the long mode
 python -m faults --replay 17                  one schedule again, with the log of every part
 python -m faults --replay 17 --processes      the same with real processes
@@ -19,7 +19,7 @@ from typing import Any
 
 from diamond_opus.observability.logging import configure_logging
 from faults.ground import Ground
-from faults.jobs import be_silent, play_job
+from faults.jobs import be_silent, play_job, take_turns
 from faults.mutants import MUTANTS, notice
 from faults.play import Outcome, play
 from faults.quiet import QuietHistories
@@ -37,8 +37,11 @@ def main() -> int:
     report = Report()
     jobs = min(arguments.jobs, arguments.schedules or arguments.jobs)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs) as pool:
-        work = [(arguments.seed, arguments.schedules, arguments.minutes, job, jobs) for job in range(jobs)]
+    with (
+        tempfile.TemporaryDirectory(prefix="diamond-faults-") as shared,
+        context.Pool(jobs, take_turns, (context.Value("l", 0),)) as pool,
+    ):
+        work = [(arguments.seed, arguments.schedules, arguments.minutes, Path(shared))] * jobs
         for outcomes in pool.imap_unordered(play_job, work):
             for outcome in outcomes:
                 report.add(outcome)

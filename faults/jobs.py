@@ -1,12 +1,12 @@
-"""What one of several jobs plays: its share of the seeds, on a server of its own."""
+"""What one of several jobs plays: the next seed as soon as it is free, on a server of its own."""
 
 import asyncio
-import itertools
 import logging
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from diamond_opus.observability.logging import configure_logging
@@ -17,12 +17,25 @@ from faults.report import Report
 from faults.schedule import Schedule, draw
 
 #: One of so many schedules is played by processes of the operating system.
-_PROCESSES_EVERY = 8
+_PROCESSES_EVERY = 10
+
+_turn: "Synchronized[int]"
 
 
-def seeds_of(seed: int, schedules: int | None, job: int, jobs: int) -> Iterator[int]:
-    """The seeds of one job: every so many-th."""
-    return itertools.islice(itertools.count(seed), job, schedules, jobs)
+def take_turns(turn: "Synchronized[int]") -> None:
+    """How a job begins: with the number of the next schedule, which all jobs share."""
+    global _turn
+    _turn = turn
+
+
+def next_seeds(seed: int, schedules: int | None) -> Iterator[int]:
+    """From ``seed`` on, each by one job only; schedules take from 4 s to 60, so none is anybody's beforehand."""
+    while True:
+        with _turn.get_lock():
+            number, _turn.value = _turn.value, _turn.value + 1
+        if schedules is not None and number >= schedules:
+            return
+        yield seed + number
 
 
 def schedule_of(seed: int) -> Schedule:
@@ -35,17 +48,17 @@ def be_silent() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def play_job(work: tuple[int, int | None, float, int, int]) -> Sequence[Outcome]:
-    seed, schedules, minutes, job, jobs = work
+def play_job(work: tuple[int, int | None, float, Path]) -> Sequence[Outcome]:
+    seed, schedules, minutes, shared = work
     be_silent()
     deadline = None if schedules else time.monotonic() + minutes * 60
-    return asyncio.run(_play_all(seeds_of(seed, schedules, job, jobs), deadline))
+    return asyncio.run(_play_all(next_seeds(seed, schedules), deadline, shared))
 
 
-async def _play_all(seeds: Iterator[int], deadline: float | None) -> Sequence[Outcome]:
+async def _play_all(seeds: Iterator[int], deadline: float | None, shared: Path) -> Sequence[Outcome]:
     outcomes = []
     async with Ground.open() as ground:
-        quiet = QuietHistories(ground)
+        quiet = QuietHistories(ground, shared)
         for seed in seeds:
             if deadline is not None and time.monotonic() > deadline:
                 break

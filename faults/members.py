@@ -189,6 +189,7 @@ class Process:
         self._environment = environment
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
+        self._is_wanted = False
         self._reading: asyncio.Task[None] | None = None
         self._make_line = make_line
         self._stack = AsyncExitStack()
@@ -198,7 +199,13 @@ class Process:
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def has_given_up(self) -> bool:
+        """It ended by itself, as one does that finds no database at its start: its supervisor starts it again."""
+        return self._is_wanted and self._process is not None and self._process.returncode is not None
+
     async def start(self) -> None:
+        self._is_wanted = True
         self.line = self._make_line()
         await self._stack.enter_async_context(self.line)
         environment = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": self.line.url, "PORT": "0"}
@@ -215,11 +222,13 @@ class Process:
 
     def kill(self) -> None:
         self.url = None
+        self._is_wanted = False
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
 
     async def stop(self) -> None:
         self.url = None
+        self._is_wanted = False
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
             try:

@@ -35,6 +35,7 @@ from faults.shop import Shop
 from faults.timeline import Supplier
 
 _LOOK_SECONDS = 0.1
+_SUPERVISION_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,14 @@ class Play:
         if not self._closing:
             await member.start()
 
+    async def _supervise(self) -> None:
+        """Who ends by itself is started again, as whatever runs the product does it."""
+        while not self._closing:
+            await asyncio.sleep(_SUPERVISION_SECONDS)
+            for member in self.members:
+                if isinstance(member, Process) and member.has_given_up:
+                    await member.start()
+
     async def deploy(self) -> None:
         """One after the other ends in good order and is replaced by one of the next release."""
         for number, old in enumerate(list(self.members)):
@@ -214,6 +223,7 @@ class Play:
         self.hire()
         async with self._monitor.watching(), closing(self.members), closing(self._retired):
             await asyncio.gather(*(member.start() for member in self.members))
+            self.spawn(self._supervise())
             self.supplier.move_before_first()
             await self._run(1, self.schedule.timeline.first, expected)
             self.supplier.move_between()

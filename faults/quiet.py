@@ -1,6 +1,10 @@
 """What each timeline leaves when nobody disturbs it: worked out once by the same pipeline, one process, no faults."""
 
 import asyncio
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
 
 from diamond_opus.cli.drive import drive
 from diamond_opus.cli.follow import SilentView
@@ -15,17 +19,43 @@ from faults.timeline import Supplier, Timeline
 
 
 class QuietHistories:
-    """Expectations by timeline, made when they are first asked for."""
+    """Expectations by timeline, made when they are first asked for.
 
-    def __init__(self, ground: Ground) -> None:
+    Jobs that have a folder in common spare each other the work; only the database to begin in is each ground's own.
+    """
+
+    def __init__(self, ground: Ground, shared: Path | None = None) -> None:
         self._ground = ground
+        self._shared = shared
         self._known: dict[int, Expected] = {}
         self._loaded: str | None = None
 
     async def of(self, timeline: Timeline) -> Expected:
         if timeline.number not in self._known:
-            self._known[timeline.number] = await self._live(timeline)
+            template = await self._load(timeline) if timeline.is_loaded else "blank"
+            known = self._read_shared(timeline)
+            if known is None:
+                known = await self._live(timeline, template)
+                self._share(timeline, known)
+            self._known[timeline.number] = replace(known, template=template)
         return self._known[timeline.number]
+
+    def _read_shared(self, timeline: Timeline) -> Expected | None:
+        path = self._path(timeline)
+        if path is None or not path.exists():
+            return None
+        known: Expected = pickle.loads(path.read_bytes())  # noqa: S301 - another job of this call wrote it
+        return known
+
+    def _share(self, timeline: Timeline, known: Expected) -> None:
+        path = self._path(timeline)
+        if path is not None:
+            being_written = path.with_suffix(f".{os.getpid()}")
+            being_written.write_bytes(pickle.dumps(known))
+            being_written.rename(path)
+
+    def _path(self, timeline: Timeline) -> Path | None:
+        return self._shared / f"timeline-{timeline.number}" if self._shared else None
 
     async def _load(self, timeline: Timeline) -> str:
         """The database in which the inventory was read once: the same for every timeline that begins so."""
@@ -36,8 +66,7 @@ class QuietHistories:
             self._loaded = template
         return self._loaded
 
-    async def _live(self, timeline: Timeline) -> Expected:
-        template = await self._load(timeline) if timeline.is_loaded else "blank"
+    async def _live(self, timeline: Timeline, template: str) -> Expected:
         async with Supplier(timeline) as supplier:
             database = await asyncio.to_thread(self._ground.create, template)
             url = self._ground.url(database)

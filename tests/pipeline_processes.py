@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg.rows import dict_row
@@ -134,10 +134,17 @@ async def quiet_content(
     return found
 
 
+class Served(Protocol):
+    """Whatever answers like the supplier on this machine."""
+
+    @property
+    def base_url(self) -> str: ...
+
+
 class Processes:
     """Every process of one test; all that are still there are killed at its end."""
 
-    def __init__(self, url: str, simulator: Simulator, folder: Path, **settings: Any) -> None:
+    def __init__(self, url: str, simulator: Served, folder: Path, **settings: Any) -> None:
         self._folder = folder
         self._environment = {
             "PATH": os.environ.get("PATH", ""),

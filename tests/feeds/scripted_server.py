@@ -62,6 +62,7 @@ class ScriptedSupplier:
         self._closing = asyncio.Event()
         self._arrival = asyncio.Condition()
         self._runner: web.AppRunner | None = None
+        self.base_url = ""
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -72,7 +73,8 @@ class ScriptedSupplier:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/api/diamonds"
+        self.base_url = f"http://{host}:{port}"
+        self.url = f"{self.base_url}/api/diamonds"
         return self
 
     async def __aexit__(
