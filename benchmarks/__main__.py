@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import api, consolidate, ingest, operators, refresh, search, under_load
+from benchmarks import api, consolidate, ingest, operators, refresh, search, under_load, whole_run
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "api": api.measure,
     "operators": operators.measure,
     "under-load": under_load.measure,
+    "whole-run": whole_run.measure,
 }
 
 

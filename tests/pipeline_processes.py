@@ -97,7 +97,7 @@ def inventory(seed: int, *, answer_delay_seconds: float = 0) -> SimulatorSetting
 
 @asynccontextmanager
 async def changed_supplier(
-    settings: SimulatorSettings, url: str, *, read_before: bool = True
+    settings: SimulatorSettings, url: str, *, read_before: bool = True, steps: Mapping[str, Any] = SMALL_STEPS
 ) -> AsyncIterator[Simulator]:
     """A supplier that was read once and then changed: the next run inserts, updates and removes.
 
@@ -107,7 +107,7 @@ async def changed_supplier(
         if not read_before:
             yield simulator
             return
-        async with simulated_pipeline(url, simulator, **SMALL_STEPS) as pipeline:
+        async with simulated_pipeline(url, simulator, **steps) as pipeline:
             run = await run_to_end(pipeline, RunType.FULL)
         assert run.state is RunState.COMPLETED
         simulator.churn(settings.stones // 8)
@@ -115,12 +115,17 @@ async def changed_supplier(
 
 
 async def quiet_content(
-    settings: SimulatorSettings, pool: Pool, url: str, *, read_before: bool = True
+    settings: SimulatorSettings,
+    pool: Pool,
+    url: str,
+    *,
+    read_before: bool = True,
+    steps: Mapping[str, Any] = SMALL_STEPS,
 ) -> Content:
     """What such a run leaves behind when nobody disturbs it; the database is empty again afterwards."""
     async with (
-        changed_supplier(settings, url, read_before=read_before) as simulator,
-        simulated_pipeline(url, simulator, **SMALL_STEPS) as pipeline,
+        changed_supplier(settings, url, read_before=read_before, steps=steps) as simulator,
+        simulated_pipeline(url, simulator, **steps) as pipeline,
     ):
         run = await run_to_end(pipeline, RunType.FULL)
     assert run.state is RunState.COMPLETED

@@ -61,19 +61,37 @@ class TheSamePageForEver(Endless):
         return [priced(selection, f"same-{at}") for at in range(50)]
 
 
+class FiltersIgnored(Endless):
+    """Everything is counted and shown in every part, however small it is cut."""
+
+    async def count(self, selection: Selection) -> int:
+        return 400
+
+    def rows(self, selection: Selection, offset: int) -> list[RawItem | Unreadable]:
+        return [priced(selection, f"at-{at}") for at in range(offset, min(offset + 50, 400))]
+
+
 class NullsForEver(Endless):
     def rows(self, selection: Selection, offset: int) -> list[RawItem | Unreadable]:
         return [Unreadable("null item", "$", b"null")] * 50
 
 
 @pytest.mark.parametrize(
-    "kind", [NewStonesForEver, NewStonesAtEveryOffset, OneRowForEver, TheSamePageForEver, NullsForEver]
+    "kind",
+    [
+        NewStonesForEver,
+        NewStonesAtEveryOffset,
+        OneRowForEver,
+        TheSamePageForEver,
+        FiltersIgnored,
+        NullsForEver,
+    ],
 )
 async def test_pages_that_never_end_fail_the_partition_with_both_figures(
     pool: Pool, kind: type[Endless]
 ) -> None:
     supplier = kind(stones(100))
-    world = World(pool, supplier)
+    world = World(pool, supplier, worker_max_offset=200)
 
     run = await world.run()
 

@@ -36,8 +36,7 @@ class Reading:
             store=self._store,
             now=self._now,
             label="run-1:natural-01",
-            counted=len(supplier.stones),
-            allowance=_allowance(len(supplier.stones)),
+            allowance=_allowance(supplier),
             deep=deep,
         )
 
@@ -59,9 +58,10 @@ class Reading:
         return NOON + timedelta(seconds=self._ticks)
 
 
-def _allowance(counted: int) -> Allowance:
-    allowance = Allowance()
-    allowance.expect(counted, ranges=1)
+def _allowance(supplier: ScriptedSupplier) -> Allowance:
+    allowance = Allowance(supplier)
+    allowance.begin(NATURAL, len(supplier.stones))
+    allowance.begin_range()
     return allowance
 
 

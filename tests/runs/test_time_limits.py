@@ -158,5 +158,5 @@ async def test_a_run_that_is_retried_at_the_last_moment_keeps_its_partitions(wor
     run = await world.plan()
     held = await claim(world, run, "natural-01")
     async with world.pool.connection() as conn:
-        assert await store._time_out_run(conn, run.run_id) is None
+        assert await store._time_out_run(conn, run.run_id) is False
         await leases.renew_partition(conn, held, lease_seconds=60)

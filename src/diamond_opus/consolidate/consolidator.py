@@ -20,6 +20,7 @@ from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal
+from diamond_opus.failures import tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone
@@ -233,16 +234,7 @@ class Consolidator:
         async with self._pool.connection() as conn:
             error = await consolidating.end_partial(conn, run.run_id, token)
         log.warning("run_partial", run_id=run.run_id, reason=error)
-        await self._alerts.raise_alert(
-            Alert(
-                severity=Severity.ERROR,
-                event="run_partial",
-                title=f"Run {run.run_id} of {run.feed} is consolidated without the ranges that failed",
-                text=f"{error}. The watermark stays, and nothing was removed. "
-                f"Read what is missing: diamond retry {run.run_id}",
-                run_id=str(run.run_id),
-            )
-        )
+        await tell_failures(self._pool, self._alerts, feed=run.feed)
 
     async def _move_watermark(self, run: Run) -> datetime | None:
         """To the run's planning time, never past a range that was not read, and not by a replay, which read none."""
@@ -271,15 +263,7 @@ class Consolidator:
             )
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
-            await self._alerts.raise_alert(
-                Alert(
-                    severity=Severity.ERROR,
-                    event="consolidation_failed",
-                    title=f"Consolidation of run {run.run_id} failed",
-                    text=f"{error}. The watermark stays. When the cause is mended: diamond consolidate {run.run_id}",
-                    run_id=str(run.run_id),
-                )
-            )
+            await tell_failures(self._pool, self._alerts, feed=run.feed)
 
     async def _tell_disk_full(self, run: Run, error: Exception) -> None:
         await self._alerts.raise_alert(

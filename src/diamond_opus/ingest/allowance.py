@@ -1,6 +1,8 @@
 """How much a partition may cost: a supplier whose pages never end must not be read for ever, nor fill the memory."""
 
 from diamond_opus.domain.errors import Fatal
+from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import StoneSource
 
 #: Rows read for one stone that is counted. A list that stands still costs 2.3, one of one-row pages 8.4, one that is
 #: shuffled before every page and gives one to three rows of it 16: twice that is no honest list any more.
@@ -12,38 +14,48 @@ _FOUND_A_STONE = 4
 _FOUND_AT_LEAST = 1_000
 
 
-class Endless(Exception):
-    """More was read than the counts allow; they may be old."""
-
-
 class Allowance:
-    """Grows with every range that is counted, and is spent by its pages.
-
-    ``spend`` raises Endless when it is used up; whoever counts the range anew and finds it grown may ``expect`` the
-    difference and go on, and calls ``exhausted`` otherwise.
+    """Grows by the counts with which an attempt begins, not by those of the parts they are cut into: a supplier that
+    ignores a filter counts everything in every part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source: StoneSource) -> None:
+        self._source = source
+        self._whole: Selection | None = None
+        self._counted_of_whole = 0
         self._counted = 0
         self._ranges = 0
         self._rows = 0
         self._found = 0
 
-    def expect(self, counted: int, *, ranges: int = 0) -> None:
-        self._counted += max(0, counted)
-        self._ranges += ranges
+    def begin(self, whole: Selection, counted: int) -> None:
+        """What is read from here on belongs to ``whole``, until the next one."""
+        self._whole, self._counted_of_whole = whole, counted
+        self._counted += counted
 
-    def spend(self, *, rows: int, found: int) -> None:
-        """A page came: its rows, at least one, and how many of its stones were new."""
+    def begin_range(self) -> None:
+        self._ranges += 1
+
+    async def spend(self, *, rows: int, found: int) -> None:
+        """A page came: its rows, at least one, and how many of its stones were new. Raises Fatal when it is too much.
+
+        Before that, what is being read is counted anew: it may have grown.
+        """
         self._rows += max(1, rows)
         self._found += found
-        if self._rows > _ROWS_A_STONE * self._counted + _ROWS_A_RANGE * self._ranges:
-            raise Endless
-        if self._found > _FOUND_A_STONE * self._counted + _FOUND_AT_LEAST:
-            raise Endless
+        if self._is_spent() and self._whole is not None:
+            counted = await self._source.count(self._whole)
+            self._counted += max(0, counted - self._counted_of_whole)
+            self._counted_of_whole = max(counted, self._counted_of_whole)
+            if self._is_spent():
+                raise Fatal(
+                    f"{self._source.name}: the pages of {self._whole} do not end: {self._rows} rows with {self._found} "
+                    f"stones came for {self._counted} that are counted; ask the supplier, and retry when its pages and "
+                    "counts agree"
+                )
 
-    def exhausted(self, subject: str) -> Fatal:
-        return Fatal(
-            f"{subject} do not end: {self._rows} rows with {self._found} stones came for {self._counted} that are "
-            "counted; ask the supplier, and retry when its pages and counts agree"
+    def _is_spent(self) -> bool:
+        return (
+            self._rows > _ROWS_A_STONE * self._counted + _ROWS_A_RANGE * self._ranges
+            or self._found > _FOUND_A_STONE * self._counted + _FOUND_AT_LEAST
         )

@@ -45,15 +45,19 @@ class PartitionReader:
         self._claimed_at = clock.monotonic()
         self._todo = _decode_cursor(claimed)
         self._ids: set[str] = set()
-        self._allowance = Allowance()
+        self._roots = len(self._todo)  # how many of them this attempt began with
+        self._allowance = Allowance(source)
 
     async def read(self) -> None:
         """Read what the cursor says is left. Raises what the source or the commit raises."""
         while self._todo:
             selection = self._todo.pop()
             count = await self._source.count(selection)
+            if len(self._todo) < self._roots:
+                self._roots = len(self._todo)
+                self._allowance.begin(selection, count)
             if count <= self._settings.range_limit:
-                await self._read_range(selection, count)
+                await self._read_range(selection)
             else:
                 await self._split(selection, count, limit=self._settings.range_limit)
 
@@ -84,7 +88,7 @@ class PartitionReader:
                 after=failed,
             )
             if isinstance(split, ReadDeep):
-                await self._read_range(selection, count, deep=split.reason)
+                await self._read_range(selection, deep=split.reason)
                 return
             if split.dimension is Dimension.PRICE or await self._cover(selection, count, split.children):
                 self._todo.extend(reversed(split.children))
@@ -99,9 +103,9 @@ class PartitionReader:
             count = await self._source.count(selection)
         return False
 
-    async def _read_range(self, selection: Selection, counted: int, *, deep: str | None = None) -> None:
+    async def _read_range(self, selection: Selection, *, deep: str | None = None) -> None:
         pending = (*self._todo, selection)
-        self._allowance.expect(counted, ranges=1)
+        self._allowance.begin_range()
 
         async def store(batch: Batch) -> None:
             await self._commit(selection, batch, self._progress(batch, pending))
@@ -113,7 +117,6 @@ class PartitionReader:
             store=store,
             now=self._database_time,
             label=f"{self._claimed.run_id}:{self._claimed.partition_id}",
-            counted=counted,
             allowance=self._allowance,
             deep=deep is not None,
         )

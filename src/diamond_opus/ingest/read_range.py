@@ -8,7 +8,7 @@ from diamond_opus.domain.errors import Fatal
 from diamond_opus.domain.money import is_ten_times_off
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
-from diamond_opus.ingest.allowance import Allowance, Endless
+from diamond_opus.ingest.allowance import Allowance
 from diamond_opus.ingest.store import Fetched
 from diamond_opus.ingest.walk import Pass, Tolerance
 
@@ -82,11 +82,10 @@ StoreBatch = Callable[[Batch], Awaitable[None]]
 class RangeReader:
     """Reads ``selection`` completely, handing batches to ``store`` as they fill.
 
-    ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. ``counted`` is the
-    range's count, which the partition's ``allowance`` knows already. Raises TooDeep when the range grew past the depth
-    allowed and Unsettled when its passes never agreed (``deep`` lifts both limits), Fatal when its pages do not end,
-    when too much of it has no identity, or when the supplier's prices are in another unit than its filter, and whatever
-    the source raises.
+    ``label`` names the partition in made-up ids of unreadable rows. ``now`` gives database time. ``allowance``
+    is the partition's. Raises TooDeep when the range grew past the depth allowed and Unsettled when its passes never
+    agreed (``deep`` lifts both limits), Fatal when its pages do not end, when too much of it has no identity, or when
+    the supplier's prices are in another unit than its filter, and whatever the source raises.
     """
 
     def __init__(
@@ -98,12 +97,10 @@ class RangeReader:
         store: StoreBatch,
         now: Callable[[], datetime],
         label: str,
-        counted: int,
         allowance: Allowance,
         deep: bool = False,
     ) -> None:
         self._source = source
-        self._counted = counted
         self._allowance = allowance
         self._selection = selection
         self._settings = settings
@@ -205,23 +202,10 @@ class RangeReader:
                 elif before <= position < walk.place:
                     unreadable[position] = row
             self._refuse_unreadable(unreadable.values())
-            await self._spend(rows=len(page.rows), found=len(self._stored) - known)
+            await self._allowance.spend(rows=len(page.rows), found=len(self._stored) - known)
             await self._store_when_full()
         self._steps_back += walk.steps_back
         self._unreadable = [unreadable[position] for position in sorted(unreadable)]
-
-    async def _spend(self, *, rows: int, found: int) -> None:
-        """Before pages are called endless, the range is counted anew: it may have grown since."""
-        try:
-            self._allowance.spend(rows=rows, found=found)
-        except Endless:
-            counted = await self._source.count(self._selection)
-            if counted <= self._counted:
-                raise self._allowance.exhausted(
-                    f"{self._source.name}: the pages of {self._selection}"
-                ) from None
-            self._allowance.expect(counted - self._counted)
-            self._counted = counted
 
     def _refuse_unreadable(self, rows: Collection[Unreadable]) -> None:
         size = sum(len(row.payload) for row in rows)

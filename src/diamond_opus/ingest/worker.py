@@ -17,6 +17,7 @@ from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.domain.selection import Selection
+from diamond_opus.failures import tell_failures
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.ingest.partition import PartitionReader
 from diamond_opus.ingest.read_range import Batch, ReadingSettings
@@ -40,8 +41,6 @@ Result = TypeVar("Result")
 
 log = get_logger("ingest")
 
-#: A quiet time so long that it leaves only partitions for which no wake-up was ever sent.
-_NEVER_WOKEN_SECONDS = 30 * 24 * 3600
 _OWN_WAKES = 1_000_000
 
 #: The longest wait between looks at whether an outage is over.
@@ -310,9 +309,8 @@ class Worker:
             await self._report(claimed, state, error, run_state)
 
     async def _wake_catch_up(self, claimed: ClaimedPartition) -> None:
-        """What nobody was woken for yet has just become due: the catch-up, after the last range."""
         async with self._pool.connection() as conn:
-            due = await runs.take_due_partitions(conn, quiet_seconds=_NEVER_WOKEN_SECONDS, feed=claimed.feed)
+            due = await runs.take_catch_up(conn, claimed.run_id)
         await wake_partitions(self._work_items, due)
 
     async def _report(
@@ -336,13 +334,4 @@ class Worker:
             wake = Consolidate(run_id=claimed.run_id, trace_id=claimed.trace_id, feed=claimed.feed)
             await send(self._consolidate, [wake.to_message(wakes=0)])
         if run_state is RunState.FAILED:
-            await self._alerts.raise_alert(
-                Alert(
-                    severity=Severity.ERROR,
-                    event="consolidation_skipped",
-                    title=f"Run {claimed.run_id} failed while reading {claimed.feed}",
-                    text=f"{claimed.partition_id}: {error}. The watermark stays. "
-                    f"Try again: diamond retry {claimed.run_id}",
-                    run_id=str(claimed.run_id),
-                )
-            )
+            await tell_failures(self._pool, self._alerts, feed=claimed.feed)

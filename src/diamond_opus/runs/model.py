@@ -51,6 +51,15 @@ class RunState(StrEnum):
         return self in (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
 
 
+class Failure(StrEnum):
+    """How a run failed; the names are those of the alerts that tell of it."""
+
+    CONSOLIDATION_SKIPPED = "consolidation_skipped"  # partitions failed, and the others wait for them
+    CONSOLIDATION_FAILED = "consolidation_failed"
+    RUN_PARTIAL = "run_partial"  # partitions failed, and the others are consolidated
+    RUN_TIMED_OUT = "run_timed_out"
+
+
 class PartitionState(StrEnum):
     PENDING = "pending"
     RUNNING = "running"

@@ -215,6 +215,8 @@ WHERE run_id = %(run_id)s;
 -- name: fail_ingestion
 UPDATE run_metadata
 SET state = 'failed',
+    failure = 'consolidation_skipped',
+    told_at = NULL,
     error = %(error)s
 WHERE run_id = %(run_id)s;
 
@@ -282,6 +284,30 @@ RETURNING
     p.run_id, p.partition_id, r.feed, r.trace_id, p.lab_grown, p.price_from, p.price_to, p.expected_records,
     r.updated_from, r.updated_to, p.wakes;
 
+-- name: take_catch_up
+-- The catch-ups of a run whose last range has just been read, and which nobody was woken for yet. Asked at the end of
+-- each range, so it must not look at the thousands that are left: the index of the unfinished finds one at once.
+UPDATE partition_progress AS p
+SET woken_at = clock_timestamp(),
+    wakes = p.wakes + 1
+FROM run_metadata AS r
+WHERE p.run_id = %(run_id)s
+  AND p.kind = 'catch_up'
+  AND p.state = 'pending'
+  AND p.woken_at IS NULL
+  AND r.run_id = p.run_id
+  AND r.state = 'ingesting'
+  AND r.failed_workers = 0
+  AND NOT EXISTS (
+      SELECT FROM partition_progress AS range
+      WHERE range.run_id = %(run_id)s
+        AND range.kind = 'range'
+        AND range.state IN ('pending', 'running')
+  )
+RETURNING
+    p.run_id, p.partition_id, r.feed, r.trace_id, p.lab_grown, p.price_from, p.price_to, p.expected_records,
+    r.updated_from, r.updated_to, p.wakes;
+
 -- name: release_orphans
 -- A partition that was claimed while its run was being closed, or while its time ran out: nobody reads it, and nothing
 -- else would ever end it.
@@ -332,6 +358,8 @@ WHERE state IN ('planned', 'ingesting', 'ingested', 'consolidating')
 -- Whoever ends the run just now has its row locked, and comes first: then the run is over and no row comes back.
 UPDATE run_metadata
 SET state = 'failed',
+    failure = 'run_timed_out',
+    told_at = NULL,
     error = %(error)s,
     finalise_token = NULL,
     finalise_expires_at = NULL
@@ -339,6 +367,21 @@ WHERE run_id = %(run_id)s
   AND state IN ('planned', 'ingesting', 'ingested', 'consolidating')
   AND deadline_at < clock_timestamp()
 RETURNING 1;
+
+-- name: untold_failures
+SELECT run_id, failure
+FROM run_metadata
+WHERE state = 'failed'
+  AND failure IS NOT NULL
+  AND told_at IS NULL
+  AND (%(feed)s::text IS NULL OR feed = %(feed)s)
+ORDER BY started_at;
+
+-- name: mark_told
+UPDATE run_metadata
+SET told_at = clock_timestamp()
+WHERE run_id = %(run_id)s
+  AND failure = %(failure)s;
 
 -- name: take_duty
 -- One process at a time does a periodic duty; a holder that died is replaced when its time is over.
@@ -396,6 +439,7 @@ RETURNING p.partition_id;
 UPDATE run_metadata
 SET state = 'ingesting',
     is_partial = FALSE,
+    failure = NULL,
     error = NULL,
     ingest_completed_at = NULL,
     consolidation_completed_at = NULL,
@@ -432,6 +476,7 @@ UPDATE run_metadata
 SET state = 'consolidating',
     forced = %(forced)s,
     is_partial = is_partial AND NOT %(forced)s,
+    failure = NULL,
     deadline_at = CASE WHEN state = 'failed' THEN clock_timestamp() + time_limit ELSE deadline_at END,
     consolidation_started_at = coalesce(consolidation_started_at, clock_timestamp()),
     consolidation_total = consolidation_processed + (
@@ -498,6 +543,8 @@ RETURNING 1;
 -- What is complete is consolidated; the ranges that failed are still due, and only they are read by a retry.
 UPDATE run_metadata
 SET state = 'failed',
+    failure = 'run_partial',
+    told_at = NULL,
     error = %(error)s,
     attempts = 0,
     finalise_token = NULL,
@@ -525,6 +572,8 @@ WHERE r.run_id = %(run_id)s
 UPDATE run_metadata
 SET attempts = attempts + (%(max_attempts)s::integer IS NOT NULL)::integer,
     state = CASE WHEN attempts + 1 >= %(max_attempts)s::integer THEN 'failed' ELSE state END,
+    failure = CASE WHEN attempts + 1 >= %(max_attempts)s::integer THEN 'consolidation_failed' END,
+    told_at = NULL,
     error = %(error)s,
     next_attempt_at = clock_timestamp() + least(%(delay)s * power(2, least(attempts, 20)), %(longest)s),
     finalise_token = NULL,

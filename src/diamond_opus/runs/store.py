@@ -17,6 +17,7 @@ from psycopg.rows import class_row, dict_row, scalar_row
 from diamond_opus.runs.model import (
     DuePartition,
     DueRun,
+    Failure,
     Partition,
     PartitionState,
     Run,
@@ -119,6 +120,13 @@ async def take_due_partitions(
         return await cursor.fetchall()
 
 
+async def take_catch_up(conn: AsyncConnection[Any], run_id: UUID) -> Sequence[DuePartition]:
+    """The catch-ups that became due when the last range of the run was read; nobody was woken for them before."""
+    async with conn.cursor(row_factory=class_row(DuePartition)) as cursor:
+        await cursor.execute(QUERIES["take_catch_up"], {"run_id": run_id})
+        return await cursor.fetchall()
+
+
 async def release_orphans(conn: AsyncConnection[Any]) -> None:
     """Let go what is still held of runs that are over."""
     await conn.execute(QUERIES["release_orphans"])
@@ -200,29 +208,43 @@ async def cancel_run(conn: AsyncConnection[Any], run_id: UUID, *, actor: str) ->
         await audit(conn, actor, "run.cancel", run_id, {"state": state})
 
 
-async def time_out_runs(conn: AsyncConnection[Any], *, feed: str | None = None) -> Sequence[Run]:
+async def time_out_runs(conn: AsyncConnection[Any], *, feed: str | None = None) -> Sequence[UUID]:
     """Fail the runs whose time is over; returns them. What they stored stays, and a retry goes on from there."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(QUERIES["overdue_runs"], {"feed": feed})
         overdue: list[UUID] = await cursor.fetchall()
-    return [run for run_id in overdue if (run := await _time_out_run(conn, run_id)) is not None]
+    return [run_id for run_id in overdue if await _time_out_run(conn, run_id)]
 
 
-async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> Run | None:
-    """None when somebody ended it in the meantime."""
+async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> bool:
+    """False when somebody ended it, or gave it more time, in the meantime."""
     run = await get_run(conn, run_id)
     error = f"the run was {run.state} when its time was over (RUN_TIMEOUT_SECONDS)"
     closing = {"run_id": run_id, "error": error}
-    failed: Run | None = None
+    has_failed = False
     async with conn.transaction() as both:
         # Partitions before the run, as a worker locks them that ends one.
         await conn.execute(QUERIES["release_partitions"], closing)
         cursor = await conn.execute(QUERIES["time_out_run"], closing)
-        if await cursor.fetchone() is None:
+        has_failed = await cursor.fetchone() is not None
+        if not has_failed:
             raise Rollback(both)
         await conn.execute(QUERIES["close_open_attempts"], closing)
-        failed = await get_run(conn, run_id)
-    return failed  # noqa: RET504 - a rollback ends the block above before it is set
+    return has_failed
+
+
+async def untold_failures(
+    conn: AsyncConnection[Any], *, feed: str | None = None
+) -> Sequence[tuple[Run, Failure]]:
+    """Runs that failed and of which nobody was told."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["untold_failures"], {"feed": feed})
+        rows = await cursor.fetchall()
+    return [(await get_run(conn, row["run_id"]), Failure(row["failure"])) for row in rows]
+
+
+async def mark_told(conn: AsyncConnection[Any], run_id: UUID, failure: Failure) -> None:
+    await conn.execute(QUERIES["mark_told"], {"run_id": run_id, "failure": failure})
 
 
 async def take_run(conn: AsyncConnection[Any], run_id: UUID) -> DueRun:

@@ -8,13 +8,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
+from diamond_opus.failures import tell_failures
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.protocol import Queue
 from diamond_opus.runs import store as runs
-from diamond_opus.runs.model import Run
 from diamond_opus.wakeups import wake_partitions, wake_runs
 
 log = get_logger("schedule")
@@ -63,7 +63,7 @@ class Sweeper:
             waiting.cancel()
 
     async def sweep(self, *, limit: int = 100) -> int:
-        """End what is overdue and wake what is due now; returns how many messages were sent."""
+        """End what is overdue, tell what failed, wake what is due now; returns how many messages were sent."""
         async with self._pool.connection() as conn:
             if not self._alone and not await runs.take_duty(
                 conn, DUTY, holder=self._holder, lease_seconds=2 * self._seconds
@@ -75,24 +75,11 @@ class Sweeper:
                 conn, quiet_seconds=self._seconds, feed=self._feed, limit=limit
             )
             due_runs = await runs.take_due_runs(conn, quiet_seconds=self._seconds, feed=self._feed)
-        for run in timed_out:
-            await self._tell_timed_out(run)
+        if timed_out:
+            log.warning("runs_timed_out", run_ids=timed_out)
+        await tell_failures(self._pool, self._alerts, feed=self._feed)
         await wake_partitions(self._work_items, partitions)
         await wake_runs(self._consolidate, due_runs)
         if partitions or due_runs:
             log.info("woken", partitions=len(partitions), runs=len(due_runs))
         return len(partitions) + len(due_runs)
-
-    async def _tell_timed_out(self, run: Run) -> None:
-        log.warning("run_timed_out", run_id=run.run_id, reason=run.error)
-        is_read = run.completed_workers == run.expected_workers
-        command = f"diamond {'consolidate' if is_read else 'retry'} {run.run_id}"
-        await self._alerts.raise_alert(
-            Alert(
-                severity=Severity.ERROR,
-                event="run_timed_out",
-                title=f"Run {run.run_id} of {run.feed} took too long",
-                text=f"{run.error}. What it read is kept and the watermark stays. When the cause is mended: {command}",
-                run_id=str(run.run_id),
-            )
-        )

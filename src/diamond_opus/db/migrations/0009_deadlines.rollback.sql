@@ -31,8 +31,11 @@ SELECT
         WHEN r.state <> 'failed' THEN (extract(EPOCH FROM now() - r.started_at) * 1000)::bigint
     END AS duration_ms
 FROM run_metadata AS r;
+DROP INDEX run_metadata_untold;
 ALTER TABLE run_metadata
     DROP CONSTRAINT run_metadata_partial_is_not_completed,
     DROP COLUMN time_limit,
     DROP COLUMN deadline_at,
-    DROP COLUMN is_partial;
+    DROP COLUMN is_partial,
+    DROP COLUMN failure,
+    DROP COLUMN told_at;

@@ -7,7 +7,14 @@ ALTER TABLE run_metadata
     ADD COLUMN time_limit INTERVAL,
     ADD COLUMN deadline_at TIMESTAMPTZ,
     ADD COLUMN is_partial BOOLEAN NOT NULL DEFAULT FALSE,
+    -- How it failed, which is what people are told, and when they were: a process that dies in between leaves it to others.
+    ADD COLUMN failure TEXT CHECK (
+        failure IN ('consolidation_skipped', 'consolidation_failed', 'run_partial', 'run_timed_out')
+    ),
+    ADD COLUMN told_at TIMESTAMPTZ,
     ADD CONSTRAINT run_metadata_partial_is_not_completed CHECK (NOT (is_partial AND state = 'completed'));
+CREATE INDEX run_metadata_untold ON run_metadata (run_id)
+    WHERE state = 'failed' AND failure IS NOT NULL AND told_at IS NULL;
 
 -- As before, with the deadline and is_partial at its end; a run that was consolidated in part has the status for it.
 CREATE OR REPLACE VIEW run_overview AS

@@ -1,0 +1,47 @@
+"""Tells people that a run failed, and which command puts it right, whoever dies on the way.
+
+Why a run failed is written with the failure, in one transaction; that it was told, after it was. So whoever fails a
+run tells it at once, and the sweeper tells what was not told: at least once, in the worst case twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.runs import store as runs
+from diamond_opus.runs.model import Failure, Run
+
+_TITLES: Mapping[Failure, str] = {
+    Failure.CONSOLIDATION_SKIPPED: "Run {run_id} failed while {feed} was read",
+    Failure.CONSOLIDATION_FAILED: "The consolidation of run {run_id} failed",
+    Failure.RUN_PARTIAL: "Run {run_id} of {feed} is consolidated without the ranges that failed",
+    Failure.RUN_TIMED_OUT: "Run {run_id} of {feed} took too long",
+}
+
+
+async def tell_failures(
+    pool: AsyncConnectionPool[AsyncConnection[Any]], alerts: Alerts, *, feed: str | None = None
+) -> None:
+    """Raise an alert for each failed run of which nobody was told yet."""
+    async with pool.connection() as conn:
+        untold = await runs.untold_failures(conn, feed=feed)
+    for run, failure in untold:
+        await alerts.raise_alert(_alert(run, failure))
+        async with pool.connection() as conn:
+            await runs.mark_told(conn, run.run_id, failure)
+
+
+def _alert(run: Run, failure: Failure) -> Alert:
+    is_read = run.completed_workers == run.expected_workers
+    command = f"diamond {'consolidate' if is_read else 'retry'} {run.run_id}"
+    removal = " Nothing was removed." if failure is Failure.RUN_PARTIAL else ""
+    return Alert(
+        severity=Severity.ERROR,
+        event=failure,
+        title=_TITLES[failure].format(run_id=run.run_id, feed=run.feed),
+        text=f"{run.error}. The watermark stays.{removal} When the cause is mended: {command}",
+        run_id=str(run.run_id),
+    )
