@@ -49,7 +49,7 @@ async def next_run(pipeline: Pipeline, *, changed_of_1000: int) -> UUID:
             SET run_id = %s,
                 consolidated = FALSE,
                 payload_hash = reverse(payload_hash),
-                payload = regexp_replace(payload::text, '"price":(\\d+)', '"price":\\11')::json,
+                payload = regexp_replace(payload::text, '"price":([1-9]\\d*)', '"price":\\11')::json,
                 asked_price_to = NULL
             WHERE abs(hashtext(supplier_stone_id)) %% 1000 < %s
             """,

@@ -10,7 +10,7 @@ from catalog_questions import ask, ask_facets, asking
 from catalog_rows import Row, load_rows, make_rows
 
 from diamond_opus.catalog.engine import Catalog
-from diamond_opus.catalog.index import catalog_index, pages
+from diamond_opus.catalog.index import catalog_index, load, pages
 from diamond_opus.db.changes import announce_changes, record_changes
 from diamond_opus.db.pool import Connection, Pool, transaction
 
@@ -97,16 +97,27 @@ async def test_many_small_changes_leave_few_segments(pool: Pool) -> None:
     assert len(view.parts) <= 7, "1,500 stones double from 37 in six steps"
 
 
-async def test_what_is_too_much_to_join_is_read_anew(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_index, "_MOST_JOINED", 30)
+async def test_no_segment_becomes_too_large_to_be_held_twice(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when everything is read, nor when segments are joined; and worn ones are made anew all the same."""
+    monkeypatch.setattr(catalog_index, "_MOST_JOINED", 60)
+    monkeypatch.setattr(load, "_STONES_AT_ONCE", 10)
+    rng = random.Random(5)
     catalog = Catalog()
     async with pool.connection() as conn:
-        await load_rows(conn, make_rows(40, seed=1))
+        rows = make_rows(200, seed=1)
+        await load_rows(conn, rows)
         await catalog.refresh(pool)
-        await load_new(conn, 1)
-    async with asking(pool, by_index=True, catalog=catalog) as asker:
-        assert asker.moment.view is not None
-        assert len(asker.moment.view.parts) == 1
+        for number in range(12):
+            await change(conn, rows, rng)
+            await load_new(conn, number)
+            await catalog.refresh(pool)
+        async with transaction(conn, snapshot=True):
+            view = (await catalog.at(conn)).view
+    assert view is not None
+    assert max(len(part.segment) for part in view.parts) <= 60
+    assert min(part.alive for part in view.parts) > 0
     assert await answers(pool, catalog) == await answers(pool, Catalog())
 
 

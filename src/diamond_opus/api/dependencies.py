@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
 from diamond_opus.api.rate_limits import RateLimits
-from diamond_opus.catalog.engine import Catalog
+from diamond_opus.catalog.engine import Catalog, Moment
 from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import Connection, Pool, transaction
 from diamond_opus.domain.clock import Clock, SystemClock
@@ -46,6 +46,19 @@ class ApiDependencies:
             transaction(conn, statement_timeout_ms=self.statement_timeout_ms),
         ):
             yield conn
+
+    @asynccontextmanager
+    async def catalogue(
+        self, filters: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[tuple[Connection, Moment]]:
+        """The same for questions to the catalogue, with the moment they see: see ``Catalog.moment``."""
+        async with (
+            self.pool.connection(timeout=self.connection_timeout_seconds) as conn,
+            self.catalog.moment(
+                conn, statement_timeout_ms=self.statement_timeout_ms, filters=filters
+            ) as moment,
+        ):
+            yield conn, moment
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:

@@ -2,39 +2,46 @@
 
 The index is brought to a snapshot by reading what changed since, in that very snapshot; so page, total and facets
 of an answer are those of one version of the dataset, whichever way they came about.
+
+While much changes, no question reads it: the background follows, exports the snapshot that its newest view is exact
+to, and lends it to whoever asks. Such an answer is some seconds old at most, and never older than a trade.
 """
 
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.errors import InvalidParameterValue, UndefinedObject
 
 from diamond_opus.catalog.conditions import is_in_memory
 from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.filters import FILTERS
 from diamond_opus.catalog.index.catalog_index import (
-    Outgrown,
     View,
     compact,
     find_changes,
     follow,
     load_view,
+    measure_distance,
     prune_changes,
     read_versions,
 )
 from diamond_opus.catalog.search import Search, SearchPage, search_by_index, search_by_sql
 from diamond_opus.catalog.sql_facets import count_facets_by_sql
 from diamond_opus.db.errors import DatabaseUnavailable
-from diamond_opus.db.pool import Connection, Pool, transaction
+from diamond_opus.db.pool import Connection, Pool, export_snapshot, transaction
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.observability.logging import get_logger
 
-#: So many changed stones are read while a question waits (50 ms); more are left to the background.
-_MOST_IN_PASSING = 10_000
+#: So many changed stones are read while a question waits (10 ms); more are left to the background.
+_MOST_IN_PASSING = 1_000
+#: How long a question waits for the background before SQL answers it.
+_LONGEST_WAIT_SECONDS = 3.0
 #: Views kept for snapshots that are a moment older than the newest; their segments are mostly the same.
 _VIEWS = 4
 #: How often the background looks, so that questions seldom find anything to read.
@@ -57,6 +64,14 @@ class Moment:
         return hashlib.sha256(repr(sorted(self.versions.items())).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A view, and the name of the snapshot that it is exact to, which a transaction of the background keeps open."""
+
+    view: View
+    snapshot: str
+
+
 class Catalog:
     """One for each process that serves. ``run`` keeps the index; without it everything is answered by SQL."""
 
@@ -65,15 +80,83 @@ class Catalog:
         self._views: deque[View] = deque(maxlen=_VIEWS)
         self._following = asyncio.Lock()
         self._reload = False
+        self._is_running = False
+        self._lent: Lent | None = None
+        self._wanted = asyncio.Event()  # somebody waits for the background
+        self._followed = asyncio.Event()  # set, and made anew, each time it has followed
+
+    @asynccontextmanager
+    async def moment(
+        self,
+        conn: Connection,
+        *,
+        statement_timeout_ms: int | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[Moment]:
+        """A transaction of ``conn`` in one snapshot, and what that shows: to be entered for each question.
+
+        Without ``filters`` nothing is asked of the index, and the snapshot is always of now.
+        """
+        async with AsyncExitStack() as stack:
+
+            async def enter(snapshot: bool | str) -> None:
+                await stack.enter_async_context(
+                    transaction(conn, statement_timeout_ms=statement_timeout_ms, snapshot=snapshot)
+                )
+
+            await enter(True)
+            versions = await read_versions(conn)
+            if filters is None or not _fits(filters):
+                yield Moment(versions, None)
+                return
+            lent = await self._borrow(conn, versions)
+            if lent is None:
+                yield await self._at(conn, versions)
+                return
+            await stack.aclose()
+            try:
+                await enter(lent.snapshot)
+            except (InvalidParameterValue, UndefinedObject):  # too late: it was given back in the meantime
+                await enter(True)
+                yield await self._at(conn, await read_versions(conn))
+                return
+            yield Moment(lent.view.versions, lent.view)
 
     async def at(self, conn: Connection) -> Moment:
         """The moment that the snapshot of ``conn`` shows."""
-        versions = await read_versions(conn)
+        return await self._at(conn, await read_versions(conn))
+
+    async def _at(self, conn: Connection, versions: Mapping[str, int]) -> Moment:
         view = self._view_of(versions)
         if view is None and self._views:
             async with self._following:
-                view = self._view_of(versions) or await self._follow(conn, versions)
+                view = self._view_of(versions) or await self._follow(conn, versions, at_most=_MOST_IN_PASSING)
         return Moment(versions, view)
+
+    async def _borrow(self, conn: Connection, versions: Mapping[str, int]) -> Lent | None:
+        """What is lent, if the snapshot of ``conn`` is too far ahead to be followed in passing.
+
+        A trade must be seen at once, wherever it was made: then the background is waited for, until it has passed it.
+        """
+        if not self._is_running or not self._views or self._view_of(versions) is not None:
+            return None
+        distance = await measure_distance(conn, self._views[-1], versions)
+        if distance.stones is None or distance.stones <= _MOST_IN_PASSING:
+            return None
+        if self._lent is not None and not distance.has_trade:
+            return self._lent
+        deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
+        while (seconds := deadline - self._clock.monotonic()) > 0:
+            followed = self._followed
+            self._wanted.set()
+            try:
+                await asyncio.wait_for(followed.wait(), seconds)
+            except TimeoutError:
+                break
+            lent = self._lent
+            if lent is not None and not _is_behind(lent.view, versions):
+                return lent
+        return None
 
     async def search(self, conn: Connection, moment: Moment, search: Search) -> SearchPage:
         """``conn`` must be in the snapshot of the moment."""
@@ -87,39 +170,75 @@ class Catalog:
         return await count_facets_by_sql(conn, filters)
 
     async def run(self, pool: Pool, stop: asyncio.Event) -> None:
-        """Load the index, then follow the dataset, until ``stop``. What fails is logged and tried again."""
+        """Load the index, then follow the dataset, until ``stop``. What fails is logged and tried again.
+
+        Two connections of the pool are in use while much changes: the snapshot that is lent, and the one before it,
+        which may just be borrowed.
+        """
         prune_at = self._clock.monotonic()
-        while not stop.is_set():
-            try:
-                await self.refresh(pool)
-                if self._clock.monotonic() >= prune_at:
-                    await prune_changes(pool)
-                    prune_at = self._clock.monotonic() + _PRUNE_SECONDS
-            except (psycopg.Error, DatabaseUnavailable, OSError) as error:
-                log.warning("catalog_index_not_refreshed", reason=str(error))
-            waiting = asyncio.create_task(stop.wait())
-            await asyncio.wait((waiting,), timeout=_SECONDS)
-            waiting.cancel()
+        kept: deque[AsyncExitStack] = deque()
+        self._is_running = True
+        try:
+            while not stop.is_set():
+                try:
+                    while len(kept) > 1:
+                        await kept.popleft().aclose()
+                    kept.append(await self._follow_and_lend(pool))
+                    if self._clock.monotonic() >= prune_at:
+                        await prune_changes(pool)
+                        prune_at = self._clock.monotonic() + _PRUNE_SECONDS
+                except (psycopg.Error, DatabaseUnavailable, OSError) as error:
+                    self._lent = None
+                    log.warning("catalog_index_not_refreshed", reason=str(error))
+                await self._rest(stop)
+        finally:
+            self._is_running = False
+            self._lent = None
+            while kept:
+                with suppress(psycopg.Error):  # the database may be the reason for the end
+                    await kept.popleft().aclose()
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Until the next look is due, or somebody waits for it."""
+        waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(self._wanted.wait())]
+        await asyncio.wait(waiting, timeout=_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
+        self._wanted.clear()
+
+    async def _follow_and_lend(self, pool: Pool) -> AsyncExitStack:
+        """Bring the index to the newest version, and lend that while it changes. The stack keeps what is lent open."""
+        async with AsyncExitStack() as stack:
+            conn = await stack.enter_async_context(pool.connection())
+            await stack.enter_async_context(transaction(conn, snapshot=True))
+            before = self._views[-1] if self._views else None
+            await self._bring_to(conn, await read_versions(conn))
+            newest = self._views[-1] if self._views else None
+            if before is None or newest is None or before.versions == newest.versions:
+                self._lent = None
+            else:
+                self._lent = Lent(newest, await export_snapshot(conn))
+            self._followed.set()
+            self._followed = asyncio.Event()
+            return stack.pop_all() if self._lent is not None else AsyncExitStack()
 
     async def refresh(self, pool: Pool) -> None:
         """Bring the index to the newest version, whatever that takes."""
         async with pool.connection() as conn, transaction(conn, snapshot=True):
-            versions = await read_versions(conn)
-            async with self._following:
-                if self._view_of(versions) is None and self._views:
-                    await self._follow(conn, versions)
-                if self._views:
-                    await self._compact()
-            if not self._views or self._reload:
-                await self._load(conn)
+            await self._bring_to(conn, await read_versions(conn))
+
+    async def _bring_to(self, conn: Connection, versions: Mapping[str, int]) -> None:
+        async with self._following:
+            if self._view_of(versions) is None and self._views:
+                await self._follow(conn, versions)
+            if self._views:
+                await self._compact()
+        if not self._views or self._reload:
+            await self._load(conn)
 
     async def _compact(self) -> None:
         """Questions go on meanwhile; one whose snapshot is newer than the view waits."""
-        try:
-            compacted = await asyncio.to_thread(compact, self._views[-1])
-        except Outgrown:
-            self._reload = True
-            return
+        compacted = await asyncio.to_thread(compact, self._views[-1])
         if compacted is not None:
             self._views = deque([compacted], maxlen=_VIEWS)
 
@@ -131,23 +250,31 @@ class Catalog:
         self._views.append(view)
         log.info("catalog_index_loaded", stones=view.total({}))
 
-    async def _follow(self, conn: Connection, versions: Mapping[str, int]) -> View | None:
+    async def _follow(
+        self, conn: Connection, versions: Mapping[str, int], *, at_most: int | None = None
+    ) -> View | None:
         """Bring the newest view to the snapshot of ``conn``; None when that is too much, or the snapshot is older."""
         if not self._views:  # everything is read anew just now
             return None
         newest = self._views[-1]
         if any(version < newest.versions.get(feed, 0) for feed, version in versions.items()):
             return None
-        changes = await find_changes(conn, newest, versions)
-        if changes.ids is None or len(changes.ids) > _MOST_IN_PASSING:
+        distance = await measure_distance(conn, newest, versions)
+        if distance.stones is None:
             self._reload = True
             return None
-        view = await follow(conn, newest, changes)
+        if at_most is not None and distance.stones > at_most:
+            return None
+        view = await follow(conn, newest, versions, await find_changes(conn, newest, versions))
         self._views.append(view)
         return view
 
     def _view_of(self, versions: Mapping[str, int]) -> View | None:
         return next((view for view in reversed(self._views) if view.versions == versions), None)
+
+
+def _is_behind(view: View, versions: Mapping[str, int]) -> bool:
+    return any(view.versions.get(feed, 0) < version for feed, version in versions.items())
 
 
 def _fits(filters: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from diamond_opus.api.operators import ended_with
 from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.api.serve import bind, serve
 from diamond_opus.db.migrate import pending
-from diamond_opus.db.pool import connect, open_pool
+from diamond_opus.db.pool import Pool, connect, open_pool
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.signatures import HmacClient, parse_hmac_secrets
 from diamond_opus.settings import Settings
@@ -96,6 +96,18 @@ async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDep
         )
 
 
+def _index_pool(settings: Settings, url: str) -> Pool:
+    """What the index lends keeps two of its connections; a third follows."""
+    return open_pool(
+        url,
+        application_name="diamond index",
+        max_size=3,
+        idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
+        connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
+        answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
+    )
+
+
 async def serve_api(
     pipeline: Pipeline,
     url: str,
@@ -105,9 +117,9 @@ async def serve_api(
 ) -> None:
     """Serve on ``listener`` until ``stop``; ``on_ready`` gets the API's address."""
     settings = pipeline.settings
-    async with api_dependencies(pipeline, url) as dependencies:
+    async with api_dependencies(pipeline, url) as dependencies, _index_pool(settings, url) as index_pool:
         app = create_app(dependencies)
-        indexing = asyncio.create_task(dependencies.catalog.run(pipeline.pool, stop))
+        indexing = asyncio.create_task(dependencies.catalog.run(index_pool, stop))
         try:
             async with ended_with(app, stop):
                 await serve(

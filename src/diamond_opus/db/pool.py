@@ -15,6 +15,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
+from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from diamond_opus.db.errors import (
@@ -98,17 +99,29 @@ async def connect(
 
 @asynccontextmanager
 async def transaction(
-    conn: Connection, *, statement_timeout_ms: int | None = None, snapshot: bool = False
+    conn: Connection, *, statement_timeout_ms: int | None = None, snapshot: bool | str = False
 ) -> AsyncIterator[Connection]:
-    """A unit of work. The timeout (0 = none) ends with it; ``snapshot`` makes all its reads see one moment.
+    """A unit of work. The timeout (0 = none) ends with it; ``snapshot`` makes all its reads see one moment: its own, or
+    the one whose name another transaction, which must still be open, got from ``export_snapshot``.
 
     ``snapshot`` forbids writing, and neither may be asked for inside another transaction.
     """
     timeout = (
         None if statement_timeout_ms is None else f"SET LOCAL statement_timeout = {int(statement_timeout_ms)}"
     )
-    async with _snapshot(conn, timeout) if snapshot else _writable(conn, timeout):
+    name = snapshot if isinstance(snapshot, str) else None
+    async with _snapshot(conn, timeout, name) if snapshot else _writable(conn, timeout):
         yield conn
+
+
+async def export_snapshot(conn: Connection) -> str:
+    """The name of the snapshot that ``conn`` is in; good for as long as its transaction lasts."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT pg_export_snapshot()")
+        name: str | None = await cursor.fetchone()
+    if name is None:
+        raise RuntimeError("the database gave its snapshot no name")
+    return name
 
 
 @asynccontextmanager
@@ -120,18 +133,29 @@ async def _writable(conn: Connection, timeout: str | None) -> AsyncIterator[None
 
 
 @asynccontextmanager
-async def _snapshot(conn: Connection, timeout: str | None) -> AsyncIterator[None]:
+async def _snapshot(conn: Connection, timeout: str | None, name: str | None) -> AsyncIterator[None]:
     """Begun with all its settings in one message: a page has four exchanges with the server instead of six."""
     if _is_in_transaction(conn):
         raise RuntimeError("a snapshot was asked for inside another transaction, which would end with it")
-    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-    await conn.execute((begin if timeout is None else f"{begin}; {timeout}").encode())
+    begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    if name is not None:
+        begin.append(f"SET TRANSACTION SNAPSHOT {_quoted(name)}")
+    if timeout is not None:
+        begin.append(timeout)
     try:
+        await conn.execute("; ".join(begin).encode())
         yield
     finally:
         # Nothing was written, so there is nothing to keep; a connection that broke is its pool's business.
         if not conn.closed and _is_in_transaction(conn):
             await conn.rollback()
+
+
+def _quoted(name: str) -> str:
+    """A snapshot's name, such as 00000003-0000001B-1, as a literal."""
+    if not all(letter.isalnum() or letter == "-" for letter in name):
+        raise ValueError(f"{name!r} is no name of a snapshot")
+    return f"'{name}'"
 
 
 def _is_in_transaction(conn: Connection) -> bool:

@@ -62,8 +62,7 @@ async def list_diamonds(request: Request, caller: Reader, dependencies: Dependen
     """
     search = parse_search(read_query(request), with_cost=caller.sees_cost)
     as_of = await _as_of(dependencies) if UPDATED_SINCE in search.filters else None
-    async with dependencies.snapshot() as conn:
-        moment = await dependencies.catalog.at(conn)
+    async with dependencies.catalogue(search.filters) as (conn, moment):
         etag = make_etag(moment.version, search.identity)
         response = answer_not_modified(request, etag)
         if response is None:
@@ -86,8 +85,7 @@ async def get_facets(request: Request, caller: Reader, dependencies: Dependencie
     With the ETag of a search, both are of the same version of the catalogue.
     """
     filters = parse_filters(read_query(request), with_cost=caller.sees_cost)
-    async with dependencies.snapshot() as conn:
-        moment = await dependencies.catalog.at(conn)
+    async with dependencies.catalogue(filters) as (conn, moment):
         etag = make_etag(moment.version, "facets", repr(sorted(filters.items())), str(caller.sees_cost))
         not_modified = answer_not_modified(request, etag)
         if not_modified is not None:
@@ -103,8 +101,7 @@ async def read_diamond(
     """A stone on sale, by its id; one that was removed is DIAMOND_NOT_FOUND, as one that never was."""
     refuse_parameters(request)
     known_id = read_stone_id(stone_id)
-    async with dependencies.snapshot() as conn:
-        moment = await dependencies.catalog.at(conn)
+    async with dependencies.catalogue() as (conn, moment):
         etag = make_etag(moment.version, f"{known_id} {caller.sees_cost}")
         not_modified = answer_not_modified(request, etag)
         if not_modified is not None:

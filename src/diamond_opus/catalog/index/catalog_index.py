@@ -8,7 +8,7 @@ A view never changes; following makes a new one, so a question that has begun is
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -27,8 +27,10 @@ from diamond_opus.db.pool import Connection, Pool
 
 #: The share of dead rows from which on a segment is made anew.
 _MOST_DEAD = 0.3
-#: Rows that are joined in memory; more would for a moment be too much to hold twice, 150 bytes each.
+#: Rows of a segment; more would for a moment be too much to hold twice, 150 bytes each.
 _MOST_JOINED = 400_000
+#: Changed stones from which on they are put in order in a thread, so that questions are answered meanwhile.
+_MANY = 1_000
 
 Versions = Mapping[str, int]
 
@@ -41,8 +43,12 @@ class Part:
     live: Bits
 
     @property
+    def alive(self) -> int:
+        return count(self.live)
+
+    @property
     def dead(self) -> int:
-        return len(self.segment) - count(self.live)
+        return len(self.segment) - self.alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +83,51 @@ class View:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What lies between a view and a snapshot: the stones, or everything (None)."""
-
-    versions: Versions
-    ids: set[UUID] | None = field(default_factory=set)
-
-
 async def read_versions(conn: Connection) -> dict[str, int]:
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(QUERIES["versions"])
         return {row["feed"]: row["version"] for row in await cursor.fetchall()}
 
 
-async def find_changes(conn: Connection, view: View, versions: Versions) -> Changes:
-    """The stones that changed between the view and the snapshot that ``conn`` is in, which is at ``versions``."""
-    held = {feed: view.versions.get(feed, 0) for feed in versions}
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a view is behind a snapshot: changed stones, and whether any change is of a few stones, as trade is.
+
+    ``stones`` None means that anything may have changed: the changes were pruned meanwhile, or written by a hand that
+    did not say what it changed.
+    """
+
+    stones: int | None
+    has_trade: bool
+
+
+async def measure_distance(conn: Connection, view: View, versions: Versions) -> Distance:
+    """Without reading what changed, which takes far longer."""
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            QUERIES["changes"], {"feeds": list(held), "versions": [held[feed] for feed in held]}
-        )
-        rows = await cursor.fetchall()
-    behind = sum(version - held[feed] for feed, version in versions.items())
-    if len(rows) != behind or any(row["diamond_ids"] is None for row in rows):
-        return Changes(
-            versions, None
-        )  # pruned meanwhile, or written by a hand that did not say what it changed
-    return Changes(versions, {one for row in rows for one in row["diamond_ids"]})
+        await cursor.execute(QUERIES["distance"], _held(view, versions))
+        row = await cursor.fetchone()
+    if row is None or row["has_unknown"] or row["changes"] != _steps(view, versions):
+        return Distance(None, has_trade=True)
+    return Distance(int(row["stones"]), has_trade=bool(row["has_few"]))
+
+
+async def find_changes(conn: Connection, view: View, versions: Versions) -> set[UUID]:
+    """The stones that changed between the view and the snapshot that ``conn`` is in, which is at ``versions``; its
+    distance must be known.
+    """
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["changes"], _held(view, versions))
+        return {one for row in await cursor.fetchall() for one in row["diamond_ids"]}
+
+
+def _held(view: View, versions: Versions) -> dict[str, Any]:
+    held = {feed: view.versions.get(feed, 0) for feed in versions}
+    return {"feeds": list(held), "versions": list(held.values())}
+
+
+def _steps(view: View, versions: Versions) -> int:
+    """Each change raises its feed's version by one."""
+    return sum(version - view.versions.get(feed, 0) for feed, version in versions.items())
 
 
 async def prune_changes(pool: Pool) -> None:
@@ -116,45 +139,51 @@ async def prune_changes(pool: Pool) -> None:
 async def load_view(conn: Connection) -> View:
     """Everything on sale, as the snapshot that ``conn`` is in shows it."""
     versions, words = await read_versions(conn), Words()
-    columns = await read_all(conn, words)
-    if not len(columns):
-        return View(versions, [], words)
-    segment = await asyncio.to_thread(build, columns)
-    return View(versions, [Part(segment, everything(len(segment)))], words)
+    segments = [
+        await asyncio.to_thread(_whole, columns)
+        async for columns in read_all(conn, words, at_once=_MOST_JOINED // 2)
+    ]
+    return View(versions, segments, words)
 
 
-async def follow(conn: Connection, view: View, changes: Changes) -> View:
-    """The view at the versions of the changes, whose stones are read in the same snapshot."""
-    ids = changes.ids or set()
-    parts = [_without(part, ids) for part in view.parts]
+async def follow(conn: Connection, view: View, versions: Versions, ids: Collection[UUID]) -> View:
+    """The view at these versions, with the changed stones read in the same snapshot."""
     new = await read_some(conn, view.words, ids)
-    if new is not None:
-        parts.append(_whole(new))
-    return View(changes.versions, parts, view.words)
+    if len(ids) < _MANY:
+        parts = _replace(view.parts, ids, new)
+    else:
+        parts = await asyncio.to_thread(_replace, view.parts, ids, new)
+    return View(versions, parts, view.words)
 
 
-class Outgrown(Exception):
-    """The view can no longer be put in order by itself: read everything anew."""
+def _replace(parts: Sequence[Part], ids: Collection[UUID], new: Columns | None) -> list[Part]:
+    return [*(_without(part, ids) for part in parts), *([] if new is None else [_whole(new)])]
 
 
 def compact(view: View) -> View | None:
     """The same view in fewer segments, None when it is good as it is. Half a second at the most: call it in a thread.
 
-    The newest segments are joined with those before them as long as these are less than twice their size. So the
-    segments double from the newest to the oldest, there are few, and a row is copied once for each doubling.
-    Raises Outgrown.
+    The newest segments are joined with those before them as long as these are less than twice their size and the sum
+    is no more than one may have. So the segments double from the newest to the oldest, there are few, and a row is
+    copied once for each doubling. Of the others, the one with the most dead rows is made anew.
     """
     kept, joined = list(view.parts), list[Part]()
     rows = 0
-    while kept and (not joined or len(kept[-1].segment) < 2 * rows or _is_worn(kept[-1])):
+    while kept and (not joined or len(kept[-1].segment) < 2 * rows) and rows + kept[-1].alive <= _MOST_JOINED:
         joined.append(kept.pop())
-        rows += len(joined[-1].segment)
-    if len(joined) < 2 and not any(_is_worn(part) for part in joined):
+        rows += joined[-1].alive
+    if len(joined) == 1 and not _is_worn(joined[0]):
+        kept.append(joined.pop())
+    worn = max((part for part in kept if _is_worn(part)), key=lambda part: part.dead, default=None)
+    kept = [part for part in kept if part is not worn]
+    made = [_joined(group) for group in (joined, [worn] if worn else []) if group]
+    if not made:
         return None
-    if rows > _MOST_JOINED:
-        raise Outgrown
-    columns = join([_living(part) for part in joined])
-    return View(view.versions, [*kept, *([_whole(columns)] if len(columns) else [])], view.words)
+    return View(view.versions, [*kept, *(part for part in made if len(part.segment))], view.words)
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    return _whole(join([_living(part) for part in parts]))
 
 
 def _is_worn(part: Part) -> bool:

@@ -77,27 +77,6 @@ class Columns:
         return np.concatenate(found)
 
 
-def empty(rows: int) -> Columns:
-    """Room for so many stones, to be filled by ``put``."""
-    return Columns(
-        np.zeros(rows, np.uint64),
-        np.zeros(rows, np.uint64),
-        {name: np.zeros(rows, np.uint16) for name in TEXTS},
-        np.zeros(rows, np.int16),
-        {name: np.zeros(rows, kept) for name, kept in NUMBERS.items()},
-    )
-
-
-def put(columns: Columns, part: Columns, *, at: int) -> None:
-    """The part's stones into the rows from ``at`` on; their ids must be above those before."""
-    rows = slice(at, at + len(part))
-    columns.high[rows], columns.low[rows], columns.facts[rows] = part.high, part.low, part.facts
-    for name in TEXTS:
-        columns.texts[name][rows] = part.texts[name]
-    for name in NUMBERS:
-        columns.numbers[name][rows] = part.numbers[name]
-
-
 def join(parts: Sequence[Columns]) -> Columns:
     """All stones of several parts, in the order of their ids. The parts are used up, column by column, so that a
     million stones are never held twice.

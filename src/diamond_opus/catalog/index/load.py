@@ -4,7 +4,7 @@ A million stones take about 5 s of the server's time and half a second here; row
 minute and a gigabyte.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from itertools import pairwise
 from typing import Any, LiteralString
 from uuid import UUID
@@ -16,7 +16,7 @@ from psycopg.postgres import types
 from psycopg.rows import dict_row
 from psycopg.types.string import ByteaBinaryLoader
 
-from diamond_opus.catalog.index.columns import NUMBERS, TEXTS, Columns, Words, empty, put, take
+from diamond_opus.catalog.index.columns import NUMBERS, TEXTS, Columns, Words, join, take
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 
@@ -29,20 +29,19 @@ _HEADER_BYTES = 20  # dimensions, nulls, type, length, lower bound
 _ARRAYS = ("uuid", "int8", "int4", "int2", "timestamptz")
 
 
-async def read_all(conn: Connection, words: Words) -> Columns:
-    """Every stone on sale. ``conn`` must be in a snapshot.
-
-    The columns are made once, in their full size, and filled part by part: collecting the parts first left a hundred
-    megabytes with the allocator at a million stones.
-    """
+async def read_all(conn: Connection, words: Words, *, at_once: int) -> AsyncIterator[Columns]:
+    """Every stone on sale, in pieces of about ``at_once`` stones. ``conn`` must be in a snapshot."""
     stones = await _count(conn)
-    columns, filled = empty(stones), 0
+    parts: list[Columns] = []
     for first, last in _id_ranges(stones):
         part = await _read(conn, words, "id BETWEEN %(first)s AND %(last)s", {"first": first, "last": last})
         if part is not None:
-            put(columns, part, at=filled)
-            filled += len(part)
-    return columns
+            parts.append(part)
+        if sum(map(len, parts)) >= at_once:
+            yield join(parts)
+            parts = []
+    if parts:
+        yield join(parts)
 
 
 async def read_some(conn: Connection, words: Words, ids: Collection[UUID]) -> Columns | None:

@@ -94,6 +94,17 @@ FROM dataset_changes AS c
 LEFT JOIN unnest(%(feeds)s::text[], %(versions)s::bigint[]) AS held (feed, version) ON held.feed = c.feed
 WHERE c.version > coalesce(held.version, 0);
 
+-- name: distance
+-- How much of it there is, without the lists themselves.
+SELECT
+    count(*) AS changes,
+    coalesce(sum(cardinality(c.diamond_ids)), 0) AS stones,
+    coalesce(bool_or(c.diamond_ids IS NULL), FALSE) AS has_unknown,
+    coalesce(bool_or(cardinality(c.diamond_ids) <= 20), FALSE) AS has_few
+FROM dataset_changes AS c
+LEFT JOIN unnest(%(feeds)s::text[], %(versions)s::bigint[]) AS held (feed, version) ON held.feed = c.feed
+WHERE c.version > coalesce(held.version, 0);
+
 -- name: prune_changes
 DELETE FROM dataset_changes
 WHERE changed_at < clock_timestamp() - interval '1 day';
