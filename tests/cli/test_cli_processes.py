@@ -1,6 +1,8 @@
 """The processes that stay, as processes: they do their work together, and end in good order when they are told to."""
 
+import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -76,6 +78,18 @@ async def test_a_stopped_worker_gives_back_what_it_reads_and_another_goes_on_at_
             code, complaints = await process.ended()
             assert code == 0, complaints
     assert fetch(database_url, "SELECT state FROM run_metadata") == "ingested"
+
+
+@pytest.mark.parametrize("command", ["worker", "consolidator"])
+async def test_bulk_work_gives_way_to_others_on_its_machine(
+    diamond: Command, settings: dict[str, Any], command: str
+) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    async with diamond.started(command, **settings, process_niceness=7) as process:
+        async with asyncio.timeout(30):
+            while os.getpriority(os.PRIO_PROCESS, process.process.pid) != min(19, ours + 7):  # noqa: ASYNC110 - another process does it
+                await asyncio.sleep(0.05)
+        assert (await process.stop(signal.SIGTERM))[0] == 0
 
 
 async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(

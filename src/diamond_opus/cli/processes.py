@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -50,6 +51,7 @@ def worker(
     """Read the partitions of planned runs. SIGTERM gives back what is not done, within 10 s."""
     settings = prepare("worker")
     check_start(settings)
+    os.nice(settings.process_niceness)
     run_async(_worker(settings, until_idle))
 
 
@@ -74,6 +76,7 @@ def consolidator(
     """Turn what runs have read into priced diamonds, and end the runs. SIGTERM gives back what is not done."""
     settings = prepare("consolidator")
     check_start(settings)
+    os.nice(settings.process_niceness)
     run_async(_consolidator(settings, until_idle))
 
 
