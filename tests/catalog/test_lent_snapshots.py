@@ -98,6 +98,19 @@ async def test_a_trade_is_seen_at_once_in_the_midst_of_many_changes(pool: Pool, 
     assert (found, moment.view is not None) == (-61, True)
 
 
+async def test_a_trade_that_was_followed_in_passing_is_not_forgotten(pool: Pool, catalog: Catalog) -> None:
+    """What is lent is older than the view that followed it."""
+    await remove(pool, 30)
+    await total(pool, catalog)
+    await remove(pool, 1)
+    assert (await total(pool, catalog))[0] == -31
+    await remove(pool, 30)
+
+    found, moment = await total(pool, catalog)
+
+    assert (found, moment.view is not None) == (-61, True)
+
+
 async def test_few_changes_are_read_in_passing_as_ever(pool: Pool, catalog: Catalog) -> None:
     await remove(pool, 5)
     found, moment = await total(pool, catalog)

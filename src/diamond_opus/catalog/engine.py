@@ -143,8 +143,10 @@ class Catalog:
         distance = await measure_distance(conn, self._views[-1], versions)
         if distance.stones is None or distance.stones <= _MOST_IN_PASSING:
             return None
-        if self._lent is not None and not distance.has_trade:
-            return self._lent
+        lent = self._lent
+        # From what is lent, not from the newest view: a question may have followed a trade in passing since.
+        if lent is not None and not (await measure_distance(conn, lent.view, versions)).has_trade:
+            return lent
         deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
         while (seconds := deadline - self._clock.monotonic()) > 0:
             followed = self._followed
