@@ -1,7 +1,7 @@
 """While much changes, answers are those of one moment a little ago; a trade is in all of them at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from uuid import UUID
 
 import pytest
@@ -109,6 +109,30 @@ async def test_a_trade_that_was_followed_in_passing_is_not_forgotten(pool: Pool,
     found, moment = await total(pool, catalog)
 
     assert (found, moment.view is not None) == (-61, True)
+
+
+async def test_what_is_lent_is_exact_to_its_snapshot_though_a_question_was_quicker(
+    pool: Pool, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The background has its snapshot; before it follows, a trade is made and a question follows that one."""
+    bring_to = catalog._bring_to
+
+    async def be_overtaken(conn: Connection, versions: Mapping[str, int]) -> None:
+        monkeypatch.setattr(catalog, "_bring_to", bring_to)
+        await remove(pool, 1)
+        async with pool.connection() as quicker, transaction(quicker, snapshot=True):
+            assert (await catalog.at(quicker)).view is not None
+        await bring_to(conn, versions)
+
+    monkeypatch.setattr(catalog, "_bring_to", be_overtaken)
+    await remove(pool, 5)
+    followed = catalog._followed
+    catalog._wanted.set()
+    await asyncio.wait_for(followed.wait(), 10)
+    assert catalog._lent is None, "the view of that snapshot was never made"
+    await remove(pool, 30)
+
+    assert (await total(pool, catalog))[0] == -36
 
 
 async def test_few_changes_are_read_in_passing_as_ever(pool: Pool, catalog: Catalog) -> None:

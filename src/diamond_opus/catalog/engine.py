@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.errors import InvalidParameterValue, UndefinedObject
+from psycopg.errors import InvalidParameterValue, ObjectNotInPrerequisiteState, UndefinedObject
 
 from diamond_opus.catalog.conditions import is_in_memory
 from diamond_opus.catalog.facets import FacetCounts
@@ -116,7 +116,11 @@ class Catalog:
             await stack.aclose()
             try:
                 await enter(lent.snapshot)
-            except (InvalidParameterValue, UndefinedObject):  # too late: it was given back in the meantime
+            except (
+                InvalidParameterValue,
+                UndefinedObject,
+                ObjectNotInPrerequisiteState,
+            ):  # too late: it was given back in the meantime
                 await enter(True)
                 yield await self._at(conn, await read_versions(conn))
                 return
@@ -213,13 +217,15 @@ class Catalog:
         async with AsyncExitStack() as stack:
             conn = await stack.enter_async_context(pool.connection())
             await stack.enter_async_context(transaction(conn, snapshot=True))
-            before = self._views[-1] if self._views else None
-            await self._bring_to(conn, await read_versions(conn))
-            newest = self._views[-1] if self._views else None
-            if before is None or newest is None or before.versions == newest.versions:
+            before = self._views[-1].versions if self._views else None
+            versions = await read_versions(conn)
+            await self._bring_to(conn, versions)
+            # Not the newest: a question that is further ahead may have followed in passing meanwhile.
+            exact = self._view_of(versions)
+            if before is None or exact is None or before == versions:
                 self._lent = None
             else:
-                self._lent = Lent(newest, await export_snapshot(conn))
+                self._lent = Lent(exact, await export_snapshot(conn))
             self._followed.set()
             self._followed = asyncio.Event()
             return stack.pop_all() if self._lent is not None else AsyncExitStack()

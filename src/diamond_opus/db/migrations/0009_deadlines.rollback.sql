@@ -1,3 +1,5 @@
+-- The release before would take a partial run for a whole one and move the watermark past what it lacks.
+UPDATE run_metadata SET state = 'failed' WHERE is_partial AND state IN ('ingested', 'consolidating');
 DROP VIEW run_overview;
 CREATE VIEW run_overview AS
 SELECT
