@@ -219,6 +219,18 @@ class Pipeline:
         )
 
 
+def pool_of(settings: Settings, url: str, *, application_name: str, max_size: int) -> Pool:
+    """A pool with the settings' time-outs, to be entered with ``async with``."""
+    return open_pool(
+        url,
+        application_name=application_name,
+        max_size=max_size,
+        idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
+        connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
+        answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
+    )
+
+
 @asynccontextmanager
 async def open_pipeline(
     settings: Settings,
@@ -239,13 +251,11 @@ async def open_pipeline(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            open_pool(
+            pool_of(
+                settings,
                 url,
                 application_name=f"diamond {service}",
                 max_size=max(settings.pg_pool_max, least_connections),
-                idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
-                connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
-                answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
             )
         )
         sources: dict[str, StoneSource] = {}

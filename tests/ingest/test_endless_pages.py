@@ -1,6 +1,7 @@
 """However a supplier's pages misbehave, a partition ends: complete if its list is one, else failed with figures."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from random import Random
 
@@ -16,7 +17,7 @@ from pipeline_supplier import Listed, ScriptedSupplier, stones
 _MOST_PAGES = 5_000
 
 
-class Endless(ScriptedSupplier):
+class Endless(ScriptedSupplier, ABC):
     """Counts its list, and gives pages that have little to do with it."""
 
     def __init__(self, listed: Sequence[Listed]) -> None:
@@ -24,8 +25,9 @@ class Endless(ScriptedSupplier):
         self.numbers = itertools.count()
         self.most_rows = 50
 
+    @abstractmethod
     def rows(self, selection: Selection, offset: int) -> list[RawItem | Unreadable]:
-        raise NotImplementedError
+        """The page at this offset."""
 
     async def read_page(
         self, selection: Selection, *, offset: int, limit: int, known: KnownItems = NONE_KNOWN

@@ -15,11 +15,11 @@ from diamond_opus.api.operators import ended_with
 from diamond_opus.api.rate_limits import RateLimits
 from diamond_opus.api.serve import bind, serve
 from diamond_opus.db.migrate import pending
-from diamond_opus.db.pool import Pool, connect, open_pool
+from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.signatures import HmacClient, parse_hmac_secrets
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import MIGRATION_STEPS, Pipeline, check_settings, migrate_database
+from diamond_opus.wiring import MIGRATION_STEPS, Pipeline, check_settings, migrate_database, pool_of
 
 
 def check_start(settings: Settings) -> None:
@@ -71,14 +71,7 @@ async def check_schema(settings: Settings, url: str) -> None:
 async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDependencies]:
     """The API's parts, with a pool of its own: bulk work beside it never makes a search wait for a connection."""
     settings = pipeline.settings
-    async with open_pool(
-        url,
-        application_name="diamond api",
-        max_size=settings.pg_pool_max,
-        idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
-        connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
-        answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
-    ) as pool:
+    async with pool_of(settings, url, application_name="diamond api", max_size=settings.pg_pool_max) as pool:
         yield ApiDependencies(
             pool=pool,
             pipeline=pipeline,
@@ -96,16 +89,8 @@ async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDep
         )
 
 
-def _index_pool(settings: Settings, url: str) -> Pool:
-    """What the index lends keeps two of its connections; a third follows."""
-    return open_pool(
-        url,
-        application_name="diamond index",
-        max_size=3,
-        idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
-        connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
-        answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
-    )
+#: Two are kept by what the index lends, a third follows.
+_INDEX_CONNECTIONS = 3
 
 
 async def serve_api(
@@ -117,7 +102,10 @@ async def serve_api(
 ) -> None:
     """Serve on ``listener`` until ``stop``; ``on_ready`` gets the API's address."""
     settings = pipeline.settings
-    async with api_dependencies(pipeline, url) as dependencies, _index_pool(settings, url) as index_pool:
+    async with (
+        api_dependencies(pipeline, url) as dependencies,
+        pool_of(settings, url, application_name="diamond index", max_size=_INDEX_CONNECTIONS) as index_pool,
+    ):
         app = create_app(dependencies)
         indexing = asyncio.create_task(dependencies.catalog.run(index_pool, stop))
         try:

@@ -42,7 +42,7 @@ async def start_consolidating(conn: AsyncConnection[Any], run_id: UUID, *, force
         elif state not in (RunState.INGESTED, RunState.CONSOLIDATING):
             hint = "; consolidate what is there with --force" if state is RunState.FAILED else ""
             raise RunRefused(f"run: {run_id} is {state}, not ready for consolidation{hint}")
-        forced = is_incomplete and not (goes_on and not force)
+        forced = is_incomplete and (force or not goes_on)
         await audit(conn, actor, "run.consolidate", run_id, {"forced": forced})
         if state is RunState.CONSOLIDATING:
             return run
