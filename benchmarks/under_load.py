@@ -6,10 +6,9 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import quantiles
 from uuid import UUID
 
@@ -18,7 +17,7 @@ import aiohttp
 from benchmarks.api import api_process, read_key
 from benchmarks.catalogue import QUERIES
 from benchmarks.refresh import next_run
-from benchmarks.world import load_raw, world
+from benchmarks.world import diamond, load_raw, world
 from diamond_opus.runs import store as runs
 from diamond_opus.wiring import Pipeline
 
@@ -53,7 +52,8 @@ async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str,
             quiet = await _load(address, key, lambda: time.monotonic() < until)
             run_id = await next_run(pipeline, changed_of_1000=1000)
             started = time.perf_counter()
-            async with _consolidator(str(pipeline.pool.conninfo)), _Run(pipeline, run_id) as run:
+            environment = {**os.environ, "DATABASE_URL": str(pipeline.pool.conninfo), "LOG_FORMAT": "json"}
+            async with diamond(environment, "consolidator"), _Run(pipeline, run_id) as run:
                 busy = await _load(address, key, lambda: not run.is_over)
             seconds = time.perf_counter() - started
     for reason, count in busy.errors.items():
@@ -128,18 +128,3 @@ async def _ask(session: aiohttp.ClientSession, query: str, due: float, load: Loa
     except (aiohttp.ClientError, TimeoutError) as error:
         load.errors[repr(error)] += 1
     load.times.append((time.perf_counter() - due) * 1000)
-
-
-@asynccontextmanager
-async def _consolidator(database_url: str) -> AsyncIterator[None]:
-    """One ``diamond consolidator`` as it is shipped."""
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("diamond")), "consolidator",
-        env={**os.environ, "DATABASE_URL": database_url, "LOG_FORMAT": "json"},
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()

@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from benchmarks.world import database, supplier
+from benchmarks.world import database, diamond, supplier
 from diamond_opus.wiring import migrate_database
-
-_DIAMOND = str(Path(sys.executable).with_name("diamond"))
 
 
 async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[str, float | int]:
@@ -31,10 +27,10 @@ async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[st
         }
         async with AsyncExitStack() as stack:
             parts = {
-                name: await stack.enter_async_context(_process(environment, name))
+                name: await stack.enter_async_context(diamond(environment, name))
                 for name in ("worker", "consolidator", "api")
             }
-            planning = await stack.enter_async_context(_process(environment, "schedule", "--type", "full"))
+            planning = await stack.enter_async_context(diamond(environment, "schedule", "--type", "full"))
             scheduler_mb = 0
             while planning.returncode is None:
                 scheduler_mb = max(scheduler_mb, _peak_mb(planning.pid))
@@ -54,19 +50,6 @@ async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[st
         "part_target_mb": 400,
         "simulator_peak_mb": simulator_mb,
     }
-
-
-@asynccontextmanager
-async def _process(environment: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        _DIAMOND, *arguments, env=environment, stdout=DEVNULL, stderr=DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def _until_over(url: str) -> Mapping[str, Any]:

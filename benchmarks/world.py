@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +53,23 @@ def supplier(stones: int, *, seed: int = 7) -> Iterator[Supplier]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@asynccontextmanager
+async def diamond(
+    environment: Mapping[str, str], *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A ``diamond`` command as it is shipped, in a process of its own, stopped at the end if it goes on."""
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("diamond")), *arguments, env=environment,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 @contextmanager
