@@ -209,10 +209,20 @@ async def test_work_refused_by_a_deadlock_is_done_again(pool: Pool) -> None:
             "INSERT INTO duties SELECT d, gen_random_uuid(), now() FROM unnest('{a,b}'::text[]) AS d"
         )
 
-    done = await asyncio.gather(
-        run_in_transaction(pool, lambda conn: deadlock.work(conn, "a", "b"), sleep=no_sleep),
-        run_in_transaction(pool, lambda conn: deadlock.work(conn, "b", "a"), sleep=no_sleep),
-    )
+    one_is_done = asyncio.Event()
+
+    async def until_one_is_done(seconds: float) -> None:
+        """Tried again at once, the refused one could lock its first row before the other gets it, and again."""
+        await one_is_done.wait()
+
+    async def do(first: str, second: str) -> str:
+        rows = await run_in_transaction(
+            pool, lambda conn: deadlock.work(conn, first, second), sleep=until_one_is_done
+        )
+        one_is_done.set()
+        return rows
+
+    done = await asyncio.gather(do("a", "b"), do("b", "a"))
 
     assert tuple(done) == ("ab", "ba")
     assert deadlock.attempts == 3
