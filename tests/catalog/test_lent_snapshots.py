@@ -164,6 +164,50 @@ async def test_a_snapshot_that_was_given_back_is_no_error(pool: Pool, catalog: C
     assert (found, moment.view) == (-60, None)
 
 
+async def test_what_is_lent_may_be_newer_than_the_question(pool: Pool, catalog: Catalog) -> None:
+    """Its snapshot was made before the background followed; nobody waits for that to happen again."""
+    await remove(pool, 30)
+    async with pool.connection() as conn, transaction(conn, snapshot=True):
+        versions = await read_versions(conn)
+        await remove(pool, 30)
+        await total(pool, catalog)
+        while catalog._lent is None or catalog._lent.view.versions == versions:
+            await total(pool, catalog)
+        found = await asyncio.wait_for(catalog._find(conn, versions), 1)
+    assert found is catalog._lent
+
+
+async def test_a_question_does_not_wait_long_for_a_background_that_is_busy(
+    pool: Pool, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LONGEST_WAIT_SECONDS", 0.1)
+    async with catalog._following:
+        await remove(pool, 5)
+        few, moment = await asyncio.wait_for(total(pool, catalog), 5)
+        assert (few, moment.view) == (-5, None)
+        await remove(pool, 30)
+        many, moment = await asyncio.wait_for(total(pool, catalog), 5)
+        assert (many, moment.view) == (-35, None)
+
+
+async def test_a_background_that_fails_gives_back_what_it_lent(
+    pool: Pool, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remove(pool, 30)
+    await total(pool, catalog)
+    assert await open_snapshots(pool) == 1
+
+    async def fail(_pool: Pool) -> None:
+        raise OSError("no route to the database")
+
+    monkeypatch.setattr(catalog, "_follow_and_lend", fail)
+    catalog._wanted.set()
+    async with asyncio.timeout(10):
+        while await open_snapshots(pool):  # noqa: ASYNC110 - another task closes them
+            await asyncio.sleep(0.02)
+    assert catalog._lent is None
+
+
 async def test_without_the_background_sql_answers(pool: Pool) -> None:
     async with pool.connection() as conn:
         await load_rows(conn, make_rows(100, seed=1))

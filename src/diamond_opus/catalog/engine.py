@@ -22,6 +22,7 @@ from diamond_opus.catalog.conditions import is_in_memory
 from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.filters import FILTERS
 from diamond_opus.catalog.index.catalog_index import (
+    Distance,
     View,
     compact,
     find_changes,
@@ -109,48 +110,58 @@ class Catalog:
             if filters is None or not _fits(filters):
                 yield Moment(versions, None)
                 return
-            lent = await self._borrow(conn, versions)
-            if lent is None:
-                yield await self._at(conn, versions)
+            found = await self._find(conn, versions)
+            if not isinstance(found, Lent):
+                yield Moment(versions, found)
                 return
             await stack.aclose()
             try:
-                await enter(lent.snapshot)
+                await enter(found.snapshot)
             except (
                 InvalidParameterValue,
                 UndefinedObject,
                 ObjectNotInPrerequisiteState,
             ):  # too late: it was given back in the meantime
                 await enter(True)
-                yield await self._at(conn, await read_versions(conn))
+                yield await self.at(conn)
                 return
-            yield Moment(lent.view.versions, lent.view)
+            yield Moment(found.view.versions, found.view)
 
     async def at(self, conn: Connection) -> Moment:
-        """The moment that the snapshot of ``conn`` shows."""
-        return await self._at(conn, await read_versions(conn))
-
-    async def _at(self, conn: Connection, versions: Mapping[str, int]) -> Moment:
+        """The moment that the snapshot of ``conn`` shows, with its view if that can be made in passing."""
+        versions = await read_versions(conn)
         view = self._view_of(versions)
         if view is None and self._views:
-            async with self._following:
-                view = self._view_of(versions) or await self._follow(conn, versions, at_most=_MOST_IN_PASSING)
+            view = await self._follow_in_passing(conn, versions)
         return Moment(versions, view)
 
-    async def _borrow(self, conn: Connection, versions: Mapping[str, int]) -> Lent | None:
-        """What is lent, if the snapshot of ``conn`` is too far ahead to be followed in passing.
-
-        A trade must be seen at once, wherever it was made: then the background is waited for, until it has passed it.
+    async def _find(self, conn: Connection, versions: Mapping[str, int]) -> View | Lent | None:
+        """The view of this snapshot; what is lent, if it is too far ahead to be followed in passing; None leaves it to
+        SQL.
         """
-        if not self._is_running or not self._views or self._view_of(versions) is not None:
-            return None
-        distance = await measure_distance(conn, self._views[-1], versions)
-        if distance.stones is None or distance.stones <= _MOST_IN_PASSING:
-            return None
+        view = self._view_of(versions)
+        if view is not None or not self._views:
+            return view
         lent = self._lent
-        # From what is lent, not from the newest view: a question may have followed a trade in passing since.
-        if lent is not None and not (await measure_distance(conn, lent.view, versions)).has_trade:
-            return lent
+        if lent is not None:
+            if not _is_behind(lent.view, versions):
+                return lent
+            # From what is lent, not from the newest view: a question may have followed a trade in passing since.
+            distance = await measure_distance(conn, lent.view, versions)
+            if _is_far(distance) and not distance.has_trade:
+                return lent
+        newest = self._views[-1]
+        if lent is None or lent.view is not newest:
+            distance = await measure_distance(conn, newest, versions)
+        if _is_far(distance) and self._is_running:
+            return await self._wait_for_background(versions)
+        return await self._follow_in_passing(conn, versions)
+
+    async def _wait_for_background(self, versions: Mapping[str, int]) -> Lent | None:
+        """What is lent as soon as it is no older than these versions, None when that takes too long.
+
+        A trade must be seen at once, wherever it was made.
+        """
         deadline = self._clock.monotonic() + _LONGEST_WAIT_SECONDS
         while (seconds := deadline - self._clock.monotonic()) > 0:
             followed = self._followed
@@ -159,10 +170,21 @@ class Catalog:
                 await asyncio.wait_for(followed.wait(), seconds)
             except TimeoutError:
                 break
-            lent = self._lent
-            if lent is not None and not _is_behind(lent.view, versions):
-                return lent
+            if self._lent is not None and not _is_behind(self._lent.view, versions):
+                return self._lent
         return None
+
+    async def _follow_in_passing(self, conn: Connection, versions: Mapping[str, int]) -> View | None:
+        """The view of this snapshot, made now if few stones changed; None when the background is long at it."""
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await self._following.acquire()
+        except TimeoutError:
+            return self._view_of(versions)
+        try:
+            return self._view_of(versions) or await self._follow(conn, versions, at_most=_MOST_IN_PASSING)
+        finally:
+            self._following.release()
 
     async def search(self, conn: Connection, moment: Moment, search: Search) -> SearchPage:
         """``conn`` must be in the snapshot of the moment."""
@@ -187,8 +209,7 @@ class Catalog:
         try:
             while not stop.is_set():
                 try:
-                    while len(kept) > 1:
-                        await kept.popleft().aclose()
+                    await _give_back(kept, all_but=1)
                     kept.append(await self._follow_and_lend(pool))
                     if self._clock.monotonic() >= prune_at:
                         await prune_changes(pool)
@@ -196,13 +217,12 @@ class Catalog:
                 except (psycopg.Error, DatabaseUnavailable, OSError) as error:
                     self._lent = None
                     log.warning("catalog_index_not_refreshed", reason=str(error))
+                    await _give_back(kept)
                 await self._rest(stop)
         finally:
             self._is_running = False
             self._lent = None
-            while kept:
-                with suppress(psycopg.Error):  # the database may be the reason for the end
-                    await kept.popleft().aclose()
+            await _give_back(kept)
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Until the next look is due, or somebody waits for it."""
@@ -253,6 +273,7 @@ class Catalog:
     async def _load(self, conn: Connection) -> None:
         """Old views are of no use any more and go first: they and the new one would be much memory."""
         self._views.clear()
+        self._lent = None
         view = await load_view(conn)
         self._reload = False
         self._views.append(view)
@@ -279,6 +300,17 @@ class Catalog:
 
     def _view_of(self, versions: Mapping[str, int]) -> View | None:
         return next((view for view in reversed(self._views) if view.versions == versions), None)
+
+
+async def _give_back(kept: deque[AsyncExitStack], *, all_but: int = 0) -> None:
+    """End the transactions of what was lent, the oldest first. One whose connection broke has ended already."""
+    while len(kept) > all_but:
+        with suppress(psycopg.Error):
+            await kept.popleft().aclose()
+
+
+def _is_far(distance: Distance) -> bool:
+    return distance.stones is not None and distance.stones > _MOST_IN_PASSING
 
 
 def _is_behind(view: View, versions: Mapping[str, int]) -> bool:
