@@ -38,10 +38,12 @@ def _alert(run: Run, failure: Failure) -> Alert:
     is_read = run.completed_workers == run.expected_workers
     command = f"diamond {'consolidate' if is_read else 'retry'} {run.run_id}"
     removal = " Nothing was removed." if failure is Failure.RUN_PARTIAL else ""
+    # A run may time out when only its completion is missing: then the watermark has moved, and nothing was passed over.
+    watermark = "passes over nothing" if failure is Failure.RUN_TIMED_OUT else "stays"
     return Alert(
         severity=Severity.ERROR,
         event=failure,
         title=_TITLES[failure].format(run_id=run.run_id, feed=run.feed),
-        text=f"{run.error}. The watermark stays.{removal} When the cause is mended: {command}",
+        text=f"{run.error}. The watermark {watermark}.{removal} When the cause is mended: {command}",
         run_id=str(run.run_id),
     )

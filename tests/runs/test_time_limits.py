@@ -160,3 +160,29 @@ async def test_a_run_that_is_retried_at_the_last_moment_keeps_its_partitions(wor
     async with world.pool.connection() as conn:
         assert await store._time_out_run(conn, run.run_id) is False
         await leases.renew_partition(conn, held, lease_seconds=60)
+
+
+async def test_an_overdue_run_whose_row_is_held_keeps_no_sweep_from_its_work(world: World) -> None:
+    run = await world.plan()
+    await let_time_pass(world, run)
+    async with world.pool.connection() as conn, conn.transaction():
+        await conn.execute("SELECT FROM run_metadata WHERE run_id = %s FOR UPDATE", (run.run_id,))
+        async with world.pool.connection() as other:
+            assert await store.time_out_runs(other) == []
+    await world.sweep()
+    assert (await world.get_run(run.run_id)).state is RunState.FAILED
+
+
+async def test_a_retry_takes_what_was_claimed_while_the_time_ran_out(world: World) -> None:
+    run = await world.plan()
+    await let_time_pass(world, run)
+    await world.sweep()
+    await world.rows(
+        "UPDATE partition_progress SET state = 'running', lease_token = gen_random_uuid(),"
+        " lease_expires_at = now() + interval '1 minute' WHERE run_id = %s AND partition_id = 'natural-01'"
+        " RETURNING 1",
+        run.run_id,
+    )
+    async with world.pool.connection() as conn:
+        assert "natural-01" in await store.retry_run(conn, run.run_id, actor="operator")
+    assert (await world.partitions(run.run_id))["natural-01"].state is PartitionState.PENDING

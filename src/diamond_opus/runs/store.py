@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, Rollback
-from psycopg.errors import UniqueViolation
+from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from diamond_opus.runs.model import (
@@ -160,6 +160,7 @@ async def retry_run(
     then), when the run is not failed, or when all its partitions are read.
     """
     async with conn.transaction():
+        await release_orphans(conn)  # else one that was claimed while the run was closed would not be retried
         state = await lock_run(conn, run_id)
         if state not in (RunState.FAILED, RunState.INGESTING):
             raise RunRefused(
@@ -217,19 +218,23 @@ async def time_out_runs(conn: AsyncConnection[Any], *, feed: str | None = None) 
 
 
 async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> bool:
-    """False when somebody ended it, or gave it more time, in the meantime."""
+    """False when somebody ended it, or gave it more time, in the meantime, or is at it just now."""
     run = await get_run(conn, run_id)
     error = f"the run was {run.state} when its time was over (RUN_TIMEOUT_SECONDS)"
     closing = {"run_id": run_id, "error": error}
     has_failed = False
-    async with conn.transaction() as both:
-        # Partitions before the run, as a worker locks them that ends one.
-        await conn.execute(QUERIES["release_partitions"], closing)
-        cursor = await conn.execute(QUERIES["time_out_run"], closing)
-        has_failed = await cursor.fetchone() is not None
-        if not has_failed:
-            raise Rollback(both)
-        await conn.execute(QUERIES["close_open_attempts"], closing)
+    try:
+        async with conn.transaction() as all_of_it:
+            await conn.execute(b"SET LOCAL lock_timeout = '1s'")
+            # Partitions before the run, as a worker locks them that ends one.
+            await conn.execute(QUERIES["release_partitions"], closing)
+            cursor = await conn.execute(QUERIES["time_out_run"], closing)
+            if await cursor.fetchone() is None:
+                raise Rollback(all_of_it)
+            await conn.execute(QUERIES["close_open_attempts"], closing)
+            has_failed = True
+    except LockNotAvailable:  # the next sweep looks again
+        return False
     return has_failed
 
 

@@ -63,23 +63,24 @@ class Sweeper:
             waiting.cancel()
 
     async def sweep(self, *, limit: int = 100) -> int:
-        """End what is overdue, tell what failed, wake what is due now; returns how many messages were sent."""
+        """Wake what is due now, end what is overdue, tell what failed; returns how many messages were sent."""
         async with self._pool.connection() as conn:
             if not self._alone and not await runs.take_duty(
                 conn, DUTY, holder=self._holder, lease_seconds=2 * self._seconds
             ):
                 return 0
-            timed_out = await runs.time_out_runs(conn, feed=self._feed)
             await runs.release_orphans(conn)
             partitions = await runs.take_due_partitions(
                 conn, quiet_seconds=self._seconds, feed=self._feed, limit=limit
             )
             due_runs = await runs.take_due_runs(conn, quiet_seconds=self._seconds, feed=self._feed)
-        if timed_out:
-            log.warning("runs_timed_out", run_ids=timed_out)
-        await tell_failures(self._pool, self._alerts, feed=self._feed)
         await wake_partitions(self._work_items, partitions)
         await wake_runs(self._consolidate, due_runs)
         if partitions or due_runs:
             log.info("woken", partitions=len(partitions), runs=len(due_runs))
+        async with self._pool.connection() as conn:
+            timed_out = await runs.time_out_runs(conn, feed=self._feed)
+        if timed_out:
+            log.warning("runs_timed_out", run_ids=timed_out)
+        await tell_failures(self._pool, self._alerts, feed=self._feed)
         return len(partitions) + len(due_runs)
