@@ -46,6 +46,13 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
     def late(_line: Line) -> None:
         play.spawn(_late_answer(play, Random(injection.seed)))
 
+    def deaden(line: Line) -> None:
+        play.note(injection.kind)
+        line.deaden()
+
+    def suspend(line: Line) -> None:
+        play.spawn(play.suffer(injection.kind, _stand_still(play, line, Random(injection.seed))))
+
     kind, nth = injection.kind, injection.nth
     if kind in ("kill_at_point", "kill_buying"):
         act = Act.PASS if injection.seed % 2 else Act.CUT_BEFORE
@@ -54,6 +61,10 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
         return Rule(fragment, Act.CUT_BEFORE if kind == "cut_before" else Act.CUT_AFTER, nth, then=note)
     if kind == "late_answer":
         return Rule(fragment, Act.PASS, nth, then=late)
+    if kind == "half_open":
+        return Rule(fragment, Act.PASS, nth, then=deaden)
+    if kind == "suspended":
+        return Rule(fragment, Act.HOLD, nth, then=suspend)
     return Rule(fragment, Act.FAIL, nth, times=1 + injection.seed % 4, sqlstate=_SQLSTATES[kind], then=note)
 
 
@@ -81,6 +92,24 @@ async def _cut_off(play: "Play", random: Random) -> None:
         await asyncio.sleep(random.uniform(2.2, 4))
     finally:
         line.mend()
+
+
+async def _suspend(play: "Play", random: Random) -> None:
+    line = random.choice([member for member in play.members if member.role != "api"]).line
+    line.hold()
+    await _stand_still(play, line, random)
+
+
+async def _stand_still(play: "Play", line: Line, random: Random) -> None:
+    """Until others have taken over what it held: then what it sent arrives after all. Or for some leases' time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + random.uniform(2.2, 4)
+    try:
+        before = await play.count_takeovers()
+        while loop.time() < until and await play.count_takeovers() == before:  # noqa: ASYNC110 - others take over
+            await asyncio.sleep(0.02)
+    finally:
+        line.release()
 
 
 async def _half_open(play: "Play", random: Random) -> None:
@@ -252,6 +281,7 @@ INJECTIONS: Mapping[str, Inject] = {
     "restart": _restart,
     "drop": _drop,
     "cut_off": _cut_off,
+    "suspended": _suspend,
     "half_open": _half_open,
     "disk_full": _disk_full,
     "slow": _slow,

@@ -175,5 +175,11 @@ def wrong_orders(url: str, supplier: Supplier) -> list[str]:
     return faults
 
 
+def unknown_orders(url: str) -> int:
+    with psycopg.connect(url) as conn:
+        [(count,)] = conn.execute("SELECT count(*) FROM purchase_history WHERE status = 'unknown'").fetchall()
+    return int(count)
+
+
 def explain(faults: Sequence[str]) -> str:
     return "\n".join(f"  - {fault}" for fault in faults)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -181,10 +181,14 @@ class Play:
         self._monitor.healed()
 
     async def inject(self, injection: Injection) -> None:
-        self.outcome.injected[injection.kind] += 1
+        await self.suffer(injection.kind, INJECTIONS[injection.kind](self, Random(injection.seed)))
+
+    async def suffer(self, kind: str, fault: Awaitable[None]) -> None:
+        """A fault that lasts until ``fault`` is done."""
+        self.outcome.injected[kind] += 1
         self._open_causes += 1
         try:
-            await INJECTIONS[injection.kind](self, Random(injection.seed))
+            await fault
         finally:
             self._open_causes -= 1
             self._monitor.healed()
@@ -236,6 +240,7 @@ class Play:
                 )  # which begins where the forced one did not get past
             await self._settle()
             self._judge(expected, shop)
+            self.outcome.takeovers = await self.count_takeovers()
             self._closing = True
             await self._end_tasks()
         self.outcome.seconds = time.monotonic() - started
@@ -342,13 +347,7 @@ class Play:
                 faults.append(f"{member.name} ended by itself: {type(error).__name__}: {error}")
         self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
         self.outcome.recoveries = self._monitor.recoveries
-        with psycopg.connect(self.url) as conn:
-            [(self.outcome.unknown_orders,)] = conn.execute(
-                "SELECT count(*) FROM purchase_history WHERE status = 'unknown'"
-            ).fetchall()
-            [(self.outcome.takeovers,)] = conn.execute(
-                "SELECT count(*) FROM worker_runs WHERE error_message LIKE 'the worker stopped renewing%'"
-            ).fetchall()
+        self.outcome.unknown_orders = oracle.unknown_orders(self.url)
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -358,17 +357,28 @@ class Play:
             await self._watching.close()
 
     async def _newest_run(self) -> Mapping[str, Any] | None:
-        """Asked past all lines; a server that is away is waited for."""
+        return await self._ask(
+            "SELECT run_id, state, error FROM run_metadata ORDER BY started_at DESC LIMIT 1"
+        )
+
+    async def count_takeovers(self) -> int:
+        """How often a partition was taken from a worker that did not renew its lease."""
+        row = await self._ask(
+            "SELECT count(*) AS takeovers FROM worker_runs"
+            " WHERE error_message LIKE 'the worker stopped renewing%'"
+        )
+        assert row is not None
+        return int(row["takeovers"])
+
+    async def _ask(self, question: str) -> Mapping[str, Any] | None:
+        """Past all lines; a server that is away is waited for."""
         for _ in range(200):
             try:
                 if self._watching is None or self._watching.closed:
                     self._watching = await psycopg.AsyncConnection.connect(
                         self.url, autocommit=True, row_factory=dict_row
                     )
-                cursor = await self._watching.execute(
-                    "SELECT run_id, state, error FROM run_metadata ORDER BY started_at DESC LIMIT 1"
-                )
-                return await cursor.fetchone()
+                return await (await self._watching.execute(question.encode())).fetchone()
             except psycopg.OperationalError:
                 await asyncio.sleep(0.1)
         raise Stuck("the database does not come back")

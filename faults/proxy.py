@@ -24,6 +24,7 @@ class Act(Enum):
     CUT_BEFORE = auto()  # the server never sees it, and the connection breaks
     CUT_AFTER = auto()  # the server does it, and the answer never arrives: a commit in doubt
     FAIL = auto()  # the server refuses it with an SQLSTATE, and its transaction with it
+    HOLD = auto()  # the line stands still before it, and it arrives when that is released
     PASS = auto()  # nothing but the call of ``Rule.then``
 
 
@@ -74,6 +75,7 @@ class Line:
         self.url = ""
         self.weather = weather or Weather()
         self.is_cut = False
+        self.is_held = False
         self.has_ended = False
 
     async def __aenter__(self) -> Self:
@@ -108,6 +110,16 @@ class Line:
     def mend(self) -> None:
         self.is_cut = False
 
+    def hold(self) -> None:
+        """Nothing passes, either way, and nothing breaks: as when the process is suspended."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """All that was held passes now, late."""
+        self.is_held = False
+        for connection in list(self._connections):
+            connection.pass_held()
+
     def end(self) -> None:
         """The process at this end is gone: nothing of it arrives any more, whatever else happens."""
         self.has_ended = True
@@ -128,6 +140,8 @@ class _Connection(asyncio.Protocol):
         self._server: _ServerSide | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._waiting = bytearray()  # what the client sent before the server was reached
+        self._held = bytearray()  # what the client sent while its line was held
+        self._held_answers = bytearray()
         self._message = bytearray()  # a message that has not come whole
         self._passing = 0  # bytes left of a long message that is passed on as it comes
         self._has_begun = False
@@ -178,7 +192,9 @@ class _Connection(asyncio.Protocol):
             self._server.resume()
 
     def data_received(self, data: bytes) -> None:
-        if self._server is None:
+        if self._line.is_held:
+            self._held += data
+        elif self._server is None:
             self._waiting += data
         elif not self.is_dead:
             delay = self._line.weather.delay_seconds
@@ -186,6 +202,14 @@ class _Connection(asyncio.Protocol):
                 self._delay(data, delay)
             else:
                 self._take(data)
+
+    def pass_held(self) -> None:
+        sent, self._held = bytes(self._held), bytearray()
+        answers, self._held_answers = bytes(self._held_answers), bytearray()
+        if sent:
+            self.data_received(sent)
+        if answers:
+            self.answer(answers)
 
     def _delay(self, data: bytes, seconds: float) -> None:
         """In the order in which it came, also when the weather clears meanwhile."""
@@ -206,7 +230,7 @@ class _Connection(asyncio.Protocol):
             self._send(passed)
             data = data[len(passed) :]
         self._message += data
-        while self._message and not self.is_dead and self._next_message():
+        while self._message and not (self.is_dead or self._line.is_held) and self._next_message():
             pass
 
     def _next_message(self) -> bool:
@@ -257,17 +281,21 @@ class _Connection(asyncio.Protocol):
         if weather.refuses(statement):
             self._fail(kind, weather.sqlstate)
             return
-        for rule in weather.rules:
-            if rule.strikes(statement):
-                self._meddle(rule, kind, whole)
-                return
-        self._send(whole)
+        struck = [rule for rule in weather.rules if rule.strikes(statement)]  # each counts every statement
+        if struck:
+            self._meddle(struck[0], kind, whole)
+        else:
+            self._send(whole)
 
     def _meddle(self, rule: Rule, kind: bytes, whole: bytes) -> None:
         if rule.act is Act.CUT_BEFORE:
             self.close()
         elif rule.act is Act.FAIL:
             self._fail(kind, rule.sqlstate)
+        elif rule.act is Act.HOLD:
+            self._line.hold()
+            self._held += whole + self._message
+            self._message.clear()
         else:
             self._send(whole)
             self.cuts_at_answer = rule.act is Act.CUT_AFTER
@@ -287,6 +315,8 @@ class _Connection(asyncio.Protocol):
     def answer(self, data: bytes) -> None:
         if self.cuts_at_answer:
             self.close()
+        elif self._line.is_held:
+            self._held_answers += data
         elif not self.is_dead and self._client is not None:
             self._client.write(data)
 

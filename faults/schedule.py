@@ -14,6 +14,7 @@ Group = Literal["process", "database", "queue", "supplier", "clock", "operation"
 KINDS: Mapping[str, Group] = {
     "kill": "process",  # at any instant
     "kill_at_point": "process",  # in the very statement
+    "suspended": "process",  # stands still until another has taken its work over; what it sent arrives late
     "kill_buying": "process",  # the API, in the middle of a purchase
     "crash": "database",  # a backend dies, the server recovers by itself
     "restart": "database",  # the server dies and is started again

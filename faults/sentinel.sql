@@ -52,7 +52,7 @@ END $$;
 CREATE TRIGGER watched AFTER INSERT OR UPDATE ON watermarks
     FOR EACH ROW EXECUTE FUNCTION faults.watch_watermark();
 
--- Whoever moves a partition that is read holds its lease.
+-- Whoever moves a partition that is read holds its lease; what is completed, nobody moves but who completed it.
 CREATE FUNCTION faults.watch_lease() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     writer UUID;
@@ -68,8 +68,8 @@ END $$;
 
 CREATE TRIGGER watched AFTER UPDATE ON partition_progress
     FOR EACH ROW WHEN (
-        OLD.state = 'running' AND NEW.worker_id = OLD.worker_id
-        AND (NEW.cursor IS DISTINCT FROM OLD.cursor OR NEW.state <> OLD.state)
+        OLD.state IN ('running', 'completed') AND NEW.worker_id = OLD.worker_id
+        AND (NEW.cursor, NEW.fetched_records, NEW.state) IS DISTINCT FROM (OLD.cursor, OLD.fetched_records, OLD.state)
     ) EXECUTE FUNCTION faults.watch_lease();
 
 -- The newest answer of the supplier wins, whenever it arrives.

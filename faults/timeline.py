@@ -9,20 +9,25 @@ from diamond_opus.simulator.server import API_PATH, Simulator
 from diamond_opus.simulator.settings import SimulatorSettings
 
 STONES = 5_000
-_MOVES_BETWEEN, _MOVES_MEANWHILE, _REQUESTS_A_MOVE = 500, 250, 2
+_MOVES_BETWEEN, _REQUESTS_WITH_MOVES = 500, 500
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """``is_loaded``: the inventory was read once before. ``moves``: it also moves while the first run reads it.
+    """``is_loaded``: the inventory was read once before. ``moves_a_request``: how much it moves while the first run
+    reads it.
 
     Two runs follow: one of type ``first``, and an incremental one after which everything must be known.
     """
 
     number: int
     is_loaded: bool
-    moves: bool
     first: RunType
+    moves_a_request: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        return self.moves_a_request > 0
 
     @property
     def settings(self) -> SimulatorSettings:
@@ -37,11 +42,11 @@ class Timeline:
 
 
 TIMELINES = (
-    Timeline(0, is_loaded=True, moves=False, first=RunType.INCREMENTAL),
-    Timeline(1, is_loaded=True, moves=False, first=RunType.FULL),
-    Timeline(2, is_loaded=False, moves=True, first=RunType.FULL),
-    Timeline(3, is_loaded=True, moves=True, first=RunType.INCREMENTAL),
-    Timeline(4, is_loaded=True, moves=True, first=RunType.FULL),
+    Timeline(0, is_loaded=True, first=RunType.INCREMENTAL),
+    Timeline(1, is_loaded=True, first=RunType.FULL),
+    Timeline(2, is_loaded=False, first=RunType.FULL, moves_a_request=0.5),
+    Timeline(3, is_loaded=True, first=RunType.INCREMENTAL, moves_a_request=0.5),
+    Timeline(4, is_loaded=True, first=RunType.FULL, moves_a_request=0.5),
 )
 
 
@@ -53,6 +58,7 @@ class Supplier(Simulator):
         self.timeline = timeline
         self.requests = 0
         self._moves_left = 0
+        self._moves_due = 0.0
         self._callbacks: list[tuple[int, Callable[[], None]]] = []
 
     def at_request(self, number: int, callback: Callable[[], None]) -> None:
@@ -64,12 +70,19 @@ class Supplier(Simulator):
 
     def move_before_first(self) -> None:
         self._move(_MOVES_BETWEEN)
-        self._moves_left = _MOVES_MEANWHILE if self.timeline.moves else 0
+        self._moves_left = int(_REQUESTS_WITH_MOVES * self.timeline.moves_a_request)
 
     def move_between(self) -> None:
         """What was left of the moves of the first run, and those before the second."""
         self._move(self._moves_left + _MOVES_BETWEEN)
         self._moves_left = 0
+
+    def _move_meanwhile(self) -> None:
+        self._moves_due = min(self._moves_due + self.timeline.moves_a_request, self._moves_left)
+        moves = int(self._moves_due)
+        self._moves_due -= moves
+        self._moves_left -= moves
+        self._move(moves)
 
     def _move(self, moves: int) -> None:
         """One by one, as during a run: several at once would be drawn in another order."""
@@ -79,9 +92,7 @@ class Supplier(Simulator):
     def _handle(self, request: Request) -> Response:
         if request.path == API_PATH:
             self.requests += 1
-            if self._moves_left and self.requests % _REQUESTS_A_MOVE == 0:
-                self._moves_left -= 1
-                self._move(1)
+            self._move_meanwhile()
             due = [each for each in self._callbacks if each[0] <= self.requests]
             self._callbacks = [each for each in self._callbacks if each[0] > self.requests]
             for _, callback in due:

@@ -113,6 +113,31 @@ async def test_a_line_is_cut_before_or_after_a_statement(
         await conn.execute(INSERT, ("third",))
 
 
+async def test_what_a_held_line_was_given_arrives_late(line: Line, database_url: str) -> None:
+    line.weather.rules.append(Rule("INSERT INTO duties", Act.HOLD))
+    async with await connect(line.url) as conn:
+        sending = asyncio.create_task(conn.execute(INSERT, ("held",)))
+        await asyncio.sleep(0.1)
+        assert (line.is_held, sending.done()) == (True, False)
+        assert await count(database_url) == (0,)
+        line.release()
+        await asyncio.wait_for(sending, 5)
+    assert await count(database_url) == (1,)
+
+
+async def test_every_rule_counts_the_statements_that_another_meddled_with(line: Line) -> None:
+    line.weather.rules += [Rule("SELECT 1", Act.FAIL, nth=n) for n in (2, 3)]
+    async with await connect(line.url) as conn:
+        outcomes = []
+        for _ in range(4):
+            try:
+                await conn.execute("SELECT 1")
+                outcomes.append("done")
+            except psycopg.errors.SerializationFailure:
+                outcomes.append("refused")
+    assert outcomes == ["done", "refused", "refused", "done"]
+
+
 async def test_a_refused_statement_aborts_its_transaction_at_the_server(
     line: Line, database_url: str
 ) -> None:
