@@ -23,6 +23,7 @@ QUICK: dict[str, Any] = {
     "retry_longest_backoff_seconds": 1.0,
     "nivoda_request_timeout_ms": 1_000,
     "nivoda_request_tries": 4,
+    "nivoda_gateway_pause_seconds": 1.2,
     "pg_answer_timeout_ms": 1_200,
     "pg_conn_timeout_ms": 1_000,
     "trade_watch_seconds": 0.5,

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     )
     nivoda_token_lifetime_seconds: Seconds = 6 * 3600
     nivoda_request_tries: Positive = 5
+    # The supplier's gateway, not its own code, refused: such refusals last minutes.
+    nivoda_gateway_pause_seconds: Seconds = 30
     simulator_port: Annotated[int, Field(gt=0, lt=65536)] = 4010
 
     # Planning.

@@ -306,6 +306,7 @@ def supplier_account(settings: Settings) -> NivodaAccount:
         tries=settings.nivoda_request_tries,
         first_backoff_seconds=settings.retry_first_backoff_seconds,
         max_backoff_seconds=settings.retry_longest_backoff_seconds,
+        gateway_pause_seconds=settings.nivoda_gateway_pause_seconds,
     )
 
 

@@ -58,6 +58,7 @@ class NivodaAccount:
     tries: int = 5
     first_backoff_seconds: float = 2.0
     max_backoff_seconds: float = 300.0
+    gateway_pause_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
@@ -210,7 +211,14 @@ class NivodaConnection:
         """One exchange, judged. Raises ``Retryable``, ``Fatal`` or ``TokenRejected``."""
         subject = f"nivoda: {question.subject}"
         status, headers, body = await self._post(question, token, subject)
-        error = judge_status(subject, status, headers, body, self._clock.now())
+        error = judge_status(
+            subject,
+            status,
+            headers,
+            body,
+            self._clock.now(),
+            gateway_pause_seconds=self._account.gateway_pause_seconds,
+        )
         if error is None:
             try:
                 value, errors = question.read(body)

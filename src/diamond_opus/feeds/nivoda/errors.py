@@ -14,9 +14,6 @@ from diamond_opus.observability.redact import clean_text
 #: The longest wish to be left alone that is taken at its word.
 MAX_RETRY_AFTER_SECONDS = 3600.0
 
-#: How long nobody asks after the gateway (not the supplier's own code) refused: such refusals last minutes.
-GATEWAY_PAUSE_SECONDS = 30.0
-
 #: The supplier's authentication texts, in any case of letters: the only words that decide anything.
 _TOKEN_TEXTS = (
     "jwt expired",
@@ -56,11 +53,18 @@ class RefusedQuery(Fatal):
 
 
 def judge_status(
-    subject: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+    subject: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    *,
+    gateway_pause_seconds: float,
 ) -> DiamondError | None:
     """The error of an HTTP answer, or None when its body is to be read (200).
 
-    ``subject`` begins the message, such as ``nivoda: page at offset 650 of natural USD 1200 to 1340``.
+    ``subject`` begins the message, such as ``nivoda: page at offset 650 of natural USD 1200 to 1340``. The pause is for
+    a refusal of the gateway that names none itself.
     """
     if status == 200:
         return None
@@ -72,7 +76,7 @@ def judge_status(
     if status == 429:
         return Throttled(said, retry_after_seconds=wait)
     if status == 403:
-        wait = GATEWAY_PAUSE_SECONDS if wait is None else wait
+        wait = gateway_pause_seconds if wait is None else wait
         return Throttled(f"{said} from its gateway: {quote(body)}", retry_after_seconds=wait)
     if status == 400 and (errors or _is_json(body)):
         return RefusedQuery(f"{said}, it refuses the query: {show(errors) if errors else quote(body)}")
