@@ -19,8 +19,8 @@ from uuid import UUID
 
 import psycopg
 
-from diamond_opus.api.serve import bind
-from diamond_opus.cli.serving import serve_api
+from diamond_opus.api.listener import bind
+from diamond_opus.cli.api_server import serve_api
 from diamond_opus.domain.clock import SystemClock
 from diamond_opus.settings import Settings
 from diamond_opus.wiring import Pipeline, open_pipeline

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diamond_opus.api.app import create_app
 from diamond_opus.api.dependencies import ApiDependencies
-from diamond_opus.api.serve import address_of, bind, serve
+from diamond_opus.api.listener import address_of, bind
+from diamond_opus.api.serve import serve
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.domain.errors import ConfigurationError

@@ -2,43 +2,16 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.api.listener import address_of, bind
 
 #: Requests may go on this long after a stop; what is left is cancelled, which takes a moment too.
 GRACE_SECONDS = 8
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; port 0 takes any free one. Raises ConfigurationError saying what to change."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise ConfigurationError(f"HOST ({host!r}): {error.strerror}") from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        # Only listening tells for sure that nobody else does.
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(_explain(error, host, port)) from error
-    listener.setblocking(False)
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """The URL at which a bound socket is reached."""
-    host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
 
 
 async def serve(
@@ -53,7 +26,7 @@ async def serve(
     """Serve until ``stop`` is set, or for ever; signals are the caller's business.
 
     ``on_ready`` is called with the URL once requests are answered. Whoever has to know before anything else
-    starts that the port is free hands in ``listener``, from :func:`bind`. Raises ConfigurationError.
+    starts that the port is free hands in ``listener``, from ``listener.bind``. Raises ConfigurationError.
     """
     listener = listener or bind(host, port)
     url = address_of(listener)
@@ -109,11 +82,3 @@ class _Server(uvicorn.Server):
 async def _stop_when_set(server: uvicorn.Server, stop: asyncio.Event) -> None:
     await stop.wait()
     server.should_exit = True
-
-
-def _explain(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use; choose another with PORT=…"
-    if error.errno == errno.EACCES:
-        return f"port {port} may not be used by this user; choose one above 1023 with PORT=…"
-    return f"cannot listen on {host}:{port}: {error.strerror}; check HOST and PORT"

@@ -15,7 +15,7 @@ from uuid import UUID
 import typer
 
 from diamond_opus.analytics.runs import RunFilter, list_runs
-from diamond_opus.api.serve import bind
+from diamond_opus.api.listener import bind
 from diamond_opus.cli.demo_home import DemoHome
 from diamond_opus.cli.demo_simulator import running_simulator
 from diamond_opus.cli.demo_summary import print_summary, summarise
@@ -24,7 +24,7 @@ from diamond_opus.cli.follow import view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
-from diamond_opus.cli.serving import check_start, run_together, serve_api
+from diamond_opus.cli.serving import check_start, run_together
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
@@ -177,6 +177,8 @@ async def _serve(
     home: DemoHome,
 ) -> None:
     """The API, and whatever does what an operator starts by it; what was started belongs to the demo too."""
+    from diamond_opus.cli.api_server import serve_api
+
     key = await _new_key(url)
     since = datetime.now(UTC)
     least = settings.consolidator_concurrency + 4

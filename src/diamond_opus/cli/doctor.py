@@ -15,7 +15,7 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from diamond_opus.api.serve import bind
+from diamond_opus.api.listener import bind
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import output, prepare, run_async
 from diamond_opus.cli.serving import check_start

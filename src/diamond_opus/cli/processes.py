@@ -12,13 +12,12 @@ from uuid import UUID
 
 import typer
 
-from diamond_opus.api.openapi import openapi_document
-from diamond_opus.api.serve import bind
+from diamond_opus.api.listener import bind
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.cli.idle import consolidate_until_idle, work_until_idle
 from diamond_opus.cli.running import prepare, run_async, stop_on_signals
-from diamond_opus.cli.serving import check_start, ensure_schema, run_together, serve_api
+from diamond_opus.cli.serving import check_start, ensure_schema, run_together
 from diamond_opus.db.errors import describe_address
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs.model import RunType
@@ -98,6 +97,8 @@ def api() -> None:
 
 
 async def _api(settings: Settings, listener: socket.socket) -> None:
+    from diamond_opus.cli.api_server import serve_api
+
     async with _process(settings, "api") as process:
         await process.run(
             serve_api(process.pipeline, process.url, listener, process.stop, _tell_ready),
@@ -114,6 +115,8 @@ def up() -> None:
 
 
 async def _up(settings: Settings, listener: socket.socket) -> None:
+    from diamond_opus.cli.api_server import serve_api
+
     least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS
     async with _process(settings, "up", least_connections=least) as process:
         pipeline, stop = process.pipeline, process.stop
@@ -148,6 +151,8 @@ def _cron(pipeline: Pipeline, feed: str) -> CronScheduler:
 
 def openapi() -> None:
     """Print the API's OpenAPI document; needs neither settings nor a database."""
+    from diamond_opus.api.openapi import openapi_document
+
     print(json.dumps(openapi_document(), indent=2))
 
 

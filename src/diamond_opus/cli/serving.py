@@ -1,25 +1,17 @@
-"""What a process that stays needs before it may start: settings that hold, a free port, the schema, the API's parts."""
+"""What a process that stays needs before it may start: settings that hold, a free port, the schema."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from diamond_opus.api.app import create_app
 from diamond_opus.api.client_address import ClientAddresses
-from diamond_opus.api.dependencies import ApiDependencies
-from diamond_opus.api.operators import ended_with
-from diamond_opus.api.rate_limits import RateLimits
-from diamond_opus.api.serve import bind, serve
+from diamond_opus.api.listener import bind
 from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.signatures import HmacClient, parse_hmac_secrets
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import MIGRATION_STEPS, Pipeline, check_settings, migrate_database, pool_of
+from diamond_opus.wiring import MIGRATION_STEPS, check_settings, migrate_database
 
 
 def check_start(settings: Settings) -> None:
@@ -65,57 +57,6 @@ async def check_schema(settings: Settings, url: str) -> None:
         raise ConfigurationError(
             f"the database lacks {len(missing)} migrations ({', '.join(missing)}); apply them with: diamond db migrate"
         )
-
-
-@asynccontextmanager
-async def api_dependencies(pipeline: Pipeline, url: str) -> AsyncIterator[ApiDependencies]:
-    """The API's parts, with a pool of its own: bulk work beside it never makes a search wait for a connection."""
-    settings = pipeline.settings
-    async with pool_of(settings, url, application_name="diamond api", max_size=settings.pg_pool_max) as pool:
-        yield ApiDependencies(
-            pool=pool,
-            pipeline=pipeline,
-            version=version("diamond-opus"),
-            hmac_clients=hmac_clients(settings),
-            cors_origins=settings.cors_origins,
-            trusted_proxies=settings.trusted_proxies,
-            statement_timeout_ms=settings.api_statement_timeout_ms,
-            rate_limits=RateLimits(
-                read_per_minute=settings.rate_limit_read_per_minute,
-                trade_per_minute=settings.rate_limit_trade_per_minute,
-                admin_per_minute=settings.rate_limit_admin_per_minute,
-            ),
-            pending_migrations=partial(pending, steps=MIGRATION_STEPS),
-        )
-
-
-#: Two are kept by what the index lends, a third follows.
-_INDEX_CONNECTIONS = 3
-
-
-async def serve_api(
-    pipeline: Pipeline,
-    url: str,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    on_ready: Callable[[str], None],
-) -> None:
-    """Serve on ``listener`` until ``stop``; ``on_ready`` gets the API's address."""
-    settings = pipeline.settings
-    async with (
-        api_dependencies(pipeline, url) as dependencies,
-        pool_of(settings, url, application_name="diamond index", max_size=_INDEX_CONNECTIONS) as index_pool,
-    ):
-        app = create_app(dependencies)
-        indexing = asyncio.create_task(dependencies.catalog.run(index_pool, stop))
-        try:
-            async with ended_with(app, stop):
-                await serve(
-                    app, settings.host, settings.port, stop=stop, on_ready=on_ready, listener=listener
-                )
-        finally:
-            indexing.cancel()
-            await asyncio.gather(indexing, return_exceptions=True)
 
 
 async def run_together(stop: asyncio.Event, *parts: Coroutine[Any, Any, Any]) -> None:
