@@ -25,6 +25,7 @@ from diamond_opus.db.errors import (
     explain_failed_connection,
     is_transient,
 )
+from diamond_opus.db.niceness import share_niceness
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
@@ -68,7 +69,7 @@ def open_pool(
         # Give up soon, so that the next caller tries at once instead of waiting for a doubled delay to pass.
         reconnect_timeout=RECONNECT_SECONDS,
         kwargs=_connection_settings(application_name, connect_timeout_seconds),
-        configure=_use_utc,
+        configure=_set_up,
         name=application_name,
         open=False,
     )
@@ -93,7 +94,7 @@ async def connect(
         conn = await AsyncConnection.connect(conninfo, **settings)
     except psycopg.OperationalError as error:
         raise explain_failed_connection(error, conninfo, application_name) from error
-    await _use_utc(conn)
+    await _set_up(conn)
     return conn
 
 
@@ -204,6 +205,11 @@ def _connection_settings(application_name: str, connect_timeout_seconds: float) 
         "keepalives_interval": 10,
         "keepalives_count": 3,
     }
+
+
+async def _set_up(conn: Connection) -> None:
+    share_niceness(conn)
+    await _use_utc(conn)
 
 
 async def _use_utc(conn: Connection) -> None:
