@@ -5,13 +5,8 @@ from uuid import UUID
 import pytest
 
 from diamond_opus.catalog.engine import Catalog
-from diamond_opus.catalog.index.catalog_index import (
-    View,
-    find_changes,
-    load_view,
-    measure_distance,
-    read_versions,
-)
+from diamond_opus.catalog.index.catalog_index import View, load_view, measure_distance, read_versions
+from diamond_opus.catalog.index.load import read_changed_ids
 from diamond_opus.consolidate.replay import replay_rejected
 from diamond_opus.db.pool import transaction
 from diamond_opus.runs.model import RunType
@@ -37,7 +32,9 @@ async def changes_since(world: World, before: View) -> set[UUID]:
     async with world.pool.connection() as conn, transaction(conn, snapshot=True):
         versions = await read_versions(conn)
         assert (await measure_distance(conn, before, versions)).stones is not None
-        return await find_changes(conn, before, versions)
+        held = {"feeds": list(versions), "versions": [before.versions.get(feed, 0) for feed in versions]}
+        ids = await read_changed_ids(conn, held)
+        return {UUID(bytes=ids.id_of(row)) for row in range(len(ids))}
 
 
 async def test_a_consolidation_tells_the_new_the_changed_the_rejected_and_the_removed(world: World) -> None:

@@ -25,7 +25,6 @@ from diamond_opus.catalog.index.catalog_index import (
     Distance,
     View,
     compact,
-    find_changes,
     follow,
     load_view,
     measure_distance,
@@ -294,7 +293,7 @@ class Catalog:
             return None
         if at_most is not None and distance.stones > at_most:
             return None
-        view = await follow(conn, newest, versions, await find_changes(conn, newest, versions))
+        view = await follow(conn, newest, versions)
         self._views.append(view)
         return view
 

@@ -7,7 +7,7 @@ A view never changes; following makes a new one, so a question that has begun is
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,9 @@ from psycopg.rows import dict_row
 
 from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.index.bitmaps import Bits, count, everything, pack, unpack
-from diamond_opus.catalog.index.columns import Columns, Words, join, take
+from diamond_opus.catalog.index.columns import Columns, Ids, Words, join, take
 from diamond_opus.catalog.index.counts import count_facets
-from diamond_opus.catalog.index.load import QUERIES, read_all, read_some
+from diamond_opus.catalog.index.load import QUERIES, read_all, read_changed, read_changed_ids
 from diamond_opus.catalog.index.match import match_each, meet
 from diamond_opus.catalog.index.pages import Sequencing, first_ids
 from diamond_opus.catalog.index.segment import Segment, build
@@ -111,15 +111,6 @@ async def measure_distance(conn: Connection, view: View, versions: Versions) -> 
     return Distance(int(row["stones"]), has_trade=bool(row["has_few"]))
 
 
-async def find_changes(conn: Connection, view: View, versions: Versions) -> set[UUID]:
-    """The stones that changed between the view and the snapshot that ``conn`` is in, which is at ``versions``; its
-    distance must be known.
-    """
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(QUERIES["changes"], _held(view, versions))
-        return {one for row in await cursor.fetchall() for one in row["diamond_ids"]}
-
-
 def _held(view: View, versions: Versions) -> dict[str, Any]:
     held = {feed: view.versions.get(feed, 0) for feed in versions}
     return {"feeds": list(held), "versions": list(held.values())}
@@ -146,9 +137,13 @@ async def load_view(conn: Connection) -> View:
     return View(versions, segments, words)
 
 
-async def follow(conn: Connection, view: View, versions: Versions, ids: Collection[UUID]) -> View:
-    """The view at these versions, with the changed stones read in the same snapshot."""
-    new = await read_some(conn, view.words, ids)
+async def follow(conn: Connection, view: View, versions: Versions) -> View:
+    """The view at these versions, which those of the snapshot that ``conn`` is in must be, with what changed read in
+    it; the distance must be known.
+    """
+    held = _held(view, versions)
+    ids = await read_changed_ids(conn, held)
+    new = await read_changed(conn, view.words, held)
     if len(ids) < _MANY:
         parts = _replace(view.parts, ids, new)
     else:
@@ -156,7 +151,7 @@ async def follow(conn: Connection, view: View, versions: Versions, ids: Collecti
     return View(versions, parts, view.words)
 
 
-def _replace(parts: Sequence[Part], ids: Collection[UUID], new: Columns | None) -> list[Part]:
+def _replace(parts: Sequence[Part], ids: Ids, new: Columns | None) -> list[Part]:
     return [*(_without(part, ids) for part in parts), *([] if new is None else [_whole(new)])]
 
 
@@ -198,7 +193,7 @@ def _living(part: Part) -> Columns:
     return take(part.segment.columns, np.flatnonzero(unpack(part.live, len(part.segment))))
 
 
-def _without(part: Part, ids: Collection[UUID]) -> Part:
+def _without(part: Part, ids: Ids) -> Part:
     """The part with the rows of these stones dead."""
     dead = np.zeros(len(part.segment), np.bool_)
     dead[part.segment.columns.find(ids)] = True

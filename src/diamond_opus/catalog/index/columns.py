@@ -1,8 +1,7 @@
 """What the index knows of a stone: texts as codes, facts as bits, numbers as whole numbers, -1 where unknown."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ Numbers = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int16]
 Codes = NDArray[np.uint16]
 
 UNKNOWN = -1
-_LOW_WORD = (1 << 64) - 1
 
 #: Columns of text with few values; a search may ask for any of them.
 TEXTS: Sequence[str] = (
@@ -44,6 +42,20 @@ NUMBERS: Mapping[str, type[np.signedinteger]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Ids:
+    """Ids of stones, each as two big-endian words."""
+
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.high)
+
+    def id_of(self, row: int) -> bytes:
+        return int(self.high[row]).to_bytes(8) + int(self.low[row]).to_bytes(8)
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Some stones in the order of their ids, a value of each column for every one.
 
@@ -61,19 +73,17 @@ class Columns:
         return len(self.high)
 
     def id_of(self, row: int) -> bytes:
-        return int(self.high[row]).to_bytes(8) + int(self.low[row]).to_bytes(8)
+        return Ids(self.high, self.low).id_of(row)
 
-    def find(self, ids: Collection[UUID]) -> NDArray[np.intp]:
+    def find(self, ids: Ids) -> NDArray[np.intp]:
         """The rows of those of the ids that are here."""
-        high = np.array([one.int >> 64 for one in ids], np.uint64)
-        low = np.array([one.int & _LOW_WORD for one in ids], np.uint64)
-        first = np.searchsorted(self.high, high, "left")
-        last = np.searchsorted(self.high, high, "right")
+        first = np.searchsorted(self.high, ids.high, "left")
+        last = np.searchsorted(self.high, ids.high, "right")
         # Two ids with one first half are a rarity: as many looks as the largest such group has members.
         found = [np.empty(0, np.intp)]
         for step in range(int((last - first).max(initial=0))):
             rows = (first + step)[first + step < last]
-            found.append(rows[self.low[rows] == low[first + step < last]])
+            found.append(rows[self.low[rows] == ids.low[first + step < last]])
         return np.concatenate(found)
 
 

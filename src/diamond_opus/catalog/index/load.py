@@ -4,9 +4,9 @@ A million stones take about 5 s of the server's time and half a second here; row
 minute and a gigabyte.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from itertools import pairwise
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -16,7 +16,7 @@ from psycopg.postgres import types
 from psycopg.rows import dict_row
 from psycopg.types.string import ByteaBinaryLoader
 
-from diamond_opus.catalog.index.columns import NUMBERS, TEXTS, Columns, Words, join, take
+from diamond_opus.catalog.index.columns import NUMBERS, TEXTS, Columns, Ids, Words, join, take
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 
@@ -24,6 +24,8 @@ QUERIES = load_queries("diamond_opus.catalog.index")
 
 #: Stones in one answer: five megabytes of arrays.
 _STONES_AT_ONCE = 16_384
+
+_CHANGED_IDS = QUERIES["changed_ids"].rstrip().removesuffix(";")
 
 _HEADER_BYTES = 20  # dimensions, nulls, type, length, lower bound
 _ARRAYS = ("uuid", "int8", "int4", "int2", "timestamptz")
@@ -34,7 +36,8 @@ async def read_all(conn: Connection, words: Words, *, at_once: int) -> AsyncIter
     stones = await _count(conn)
     parts: list[Columns] = []
     for first, last in _id_ranges(stones):
-        part = await _read(conn, words, "id BETWEEN %(first)s AND %(last)s", {"first": first, "last": last})
+        between = sql.SQL("id BETWEEN %(first)s AND %(last)s")
+        part = await _read(conn, words, between, {"first": first, "last": last})
         if part is not None:
             parts.append(part)
         if sum(map(len, parts)) >= at_once:
@@ -44,26 +47,38 @@ async def read_all(conn: Connection, words: Words, *, at_once: int) -> AsyncIter
         yield join(parts)
 
 
-async def read_some(conn: Connection, words: Words, ids: Collection[UUID]) -> Columns | None:
-    """Those of the stones that are on sale; None when none is."""
-    return await _read(conn, words, "id = ANY (%(ids)s)", {"ids": list(ids)})
+async def read_changed_ids(conn: Connection, held: Mapping[str, Any]) -> Ids:
+    """The stones that changed behind the ``versions`` that are held of the ``feeds``."""
+    async with _array_cursor(conn) as cursor:
+        await cursor.execute(QUERIES["changed_ids"], held)
+        row = await cursor.fetchone()
+    if row is None or row["ids"] is None:
+        return Ids(np.empty(0, np.uint64), np.empty(0, np.uint64))
+    return _ids(row["ids"])
+
+
+async def read_changed(conn: Connection, words: Words, held: Mapping[str, Any]) -> Columns | None:
+    """Those of them that are on sale; None when none is. The server looks them up itself: a list of ids that came
+    through here would cost more than the stones.
+    """
+    return await _read(conn, words, sql.SQL("id = ANY (({})::uuid[])").format(sql.SQL(_CHANGED_IDS)), held)
 
 
 async def _read(
-    conn: Connection, words: Words, stones: LiteralString, values: Mapping[str, Any]
+    conn: Connection, words: Words, stones: sql.Composable, values: Mapping[str, Any]
 ) -> Columns | None:
-    statement = sql.SQL(QUERIES["read_columns"]).format(stones=sql.SQL(stones))
+    statement = sql.SQL(QUERIES["read_columns"]).format(stones=stones)
     async with _array_cursor(conn) as cursor:
         await cursor.execute(statement, values)
         row = await cursor.fetchone()
     if row is None or row["id"] is None:
         return None
-    ids = _values(row["id"], ">u8,>u8")
+    ids = _ids(row["id"])
     digests = {name: _values(row[name], ">i8").astype(np.int64) for name in TEXTS}
     await _learn(conn, words, ids, digests)
     columns = Columns(
-        ids["f0"].astype(np.uint64),
-        ids["f1"].astype(np.uint64),
+        ids.high,
+        ids.low,
         {name: words.encode(name, digests[name]) for name in TEXTS},
         _values(row["facts"], ">i2").astype(np.int16),
         {
@@ -74,16 +89,14 @@ async def _read(
     return take(columns, np.lexsort((columns.low, columns.high)))
 
 
-async def _learn(
-    conn: Connection, words: Words, ids: NDArray[Any], digests: Mapping[str, NDArray[np.int64]]
-) -> None:
+async def _learn(conn: Connection, words: Words, ids: Ids, digests: Mapping[str, NDArray[np.int64]]) -> None:
     """Ask what new digests stand for: of one stone for each, whatever there are of them."""
     examples: dict[bytes, list[tuple[str, int]]] = {}
     for name, column in digests.items():
         distinct, rows = np.unique(column, return_index=True)
         for digest in words.unknown(name, distinct).tolist():
             row = rows[np.searchsorted(distinct, digest)]
-            examples.setdefault(ids[row].tobytes(), []).append((name, digest))
+            examples.setdefault(ids.id_of(row), []).append((name, digest))
     if not examples:
         return
     async with conn.cursor(row_factory=dict_row) as cursor:
@@ -113,6 +126,11 @@ def _array_cursor(conn: Connection) -> AsyncCursor[dict[str, Any]]:
     for name in _ARRAYS:
         cursor.adapters.register_loader(types[name].array_oid, ByteaBinaryLoader)
     return cursor
+
+
+def _ids(array: bytes) -> Ids:
+    words = _values(array, ">u8,>u8")
+    return Ids(words["f0"].astype(np.uint64), words["f1"].astype(np.uint64))
 
 
 def _values(array: bytes, kind: Any) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 -- name: read_columns
 -- Whole columns as arrays: one row of the answer holds some thousand stones, in fixed-width values that need no
--- parsing. Texts come as digests; what they stand for is asked of one stone that has it (read_texts). {stones} picks
--- the stones. The order of the arrays is the same in all, because they are made in one pass.
+-- parsing. Texts come as digests; what they stand for is asked of one stone that has it (read_texts). Which stones, is
+-- put in by the caller. The order of the arrays is the same in all, because they are made in one pass.
 SELECT
     array_agg(id) AS id,
     array_agg(hashed.shape) AS shape,
@@ -87,15 +87,16 @@ WHERE status = 'active';
 SELECT feed, version
 FROM dataset_versions;
 
--- name: changes
--- What changed behind the versions that are held; a NULL list means that anything may have.
-SELECT c.feed, c.version, c.diamond_ids
+-- name: changed_ids
+-- What changed behind the versions that are held.
+SELECT array_agg(DISTINCT changed.id) AS ids
 FROM dataset_changes AS c
 LEFT JOIN unnest(%(feeds)s::text[], %(versions)s::bigint[]) AS held (feed, version) ON held.feed = c.feed
+CROSS JOIN LATERAL unnest(c.diamond_ids) AS changed (id)
 WHERE c.version > coalesce(held.version, 0);
 
 -- name: distance
--- How much of it there is, without the lists themselves.
+-- How much changed, without the lists themselves; a NULL list means that anything may have.
 SELECT
     count(*) AS changes,
     coalesce(sum(cardinality(c.diamond_ids)), 0) AS stones,
