@@ -104,18 +104,19 @@ class Catalog:
                     transaction(conn, statement_timeout_ms=statement_timeout_ms, snapshot=snapshot)
                 )
 
-            await enter(True)
-            versions = await read_versions(conn)
-            if filters is None or not _fits(filters):
-                yield Moment(versions, None)
-                return
-            found = await self._find(conn, versions)
-            if not isinstance(found, Lent):
-                yield Moment(versions, found)
-                return
-            await stack.aclose()
+            is_indexed = filters is not None and _fits(filters)
+            lent = await self._borrow(conn) if is_indexed else None
+            if lent is None:
+                await enter(True)
+                versions = await read_versions(conn)
+                found = await self._find(conn, versions) if is_indexed else None
+                if not isinstance(found, Lent):
+                    yield Moment(versions, found)
+                    return
+                await stack.aclose()
+                lent = found
             try:
-                await enter(found.snapshot)
+                await enter(lent.snapshot)
             except (
                 InvalidParameterValue,
                 UndefinedObject,
@@ -124,7 +125,7 @@ class Catalog:
                 await enter(True)
                 yield await self.at(conn)
                 return
-            yield Moment(found.view.versions, found.view)
+            yield Moment(lent.view.versions, lent.view)
 
     async def at(self, conn: Connection) -> Moment:
         """The moment that the snapshot of ``conn`` shows, with its view if that can be made in passing."""
@@ -134,25 +135,26 @@ class Catalog:
             view = await self._follow_in_passing(conn, versions)
         return Moment(versions, view)
 
-    async def _find(self, conn: Connection, versions: Mapping[str, int]) -> View | Lent | None:
-        """The view of this snapshot; what is lent, if it is too far ahead to be followed in passing; None leaves it to
-        SQL.
+    async def _borrow(self, conn: Connection) -> Lent | None:
+        """What is lent, if much changed since, and nothing of it was a trade: those must be seen at once.
+
+        From what is lent, not from the newest view, for a question may have followed a trade in passing since. Asked
+        outside a transaction, in one exchange: while much changes, exchanges are what a question waits for.
         """
+        lent = self._lent
+        if lent is None:
+            return None
+        distance = await measure_distance(conn, lent.view)
+        return lent if _is_far(distance) and not distance.has_trade else None
+
+    async def _find(self, conn: Connection, versions: Mapping[str, int]) -> View | Lent | None:
+        """The view of this snapshot; what is lent, if that is newer or is waited for; None leaves it to SQL."""
         view = self._view_of(versions)
         if view is not None or not self._views:
             return view
-        lent = self._lent
-        if lent is not None:
-            if not _is_behind(lent.view, versions):
-                return lent
-            # From what is lent, not from the newest view: a question may have followed a trade in passing since.
-            distance = await measure_distance(conn, lent.view, versions)
-            if _is_far(distance) and not distance.has_trade:
-                return lent
-        newest = self._views[-1]
-        if lent is None or lent.view is not newest:
-            distance = await measure_distance(conn, newest, versions)
-        if _is_far(distance) and self._is_running:
+        if self._lent is not None and not _is_behind(self._lent.view, versions):
+            return self._lent
+        if self._is_running and _is_far(await measure_distance(conn, self._views[-1])):
             return await self._wait_for_background(versions)
         return await self._follow_in_passing(conn, versions)
 
@@ -287,7 +289,7 @@ class Catalog:
         newest = self._views[-1]
         if any(version < newest.versions.get(feed, 0) for feed, version in versions.items()):
             return None
-        distance = await measure_distance(conn, newest, versions)
+        distance = await measure_distance(conn, newest)
         if distance.stones is None:
             self._reload = True
             return None

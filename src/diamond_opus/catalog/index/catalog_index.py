@@ -101,24 +101,21 @@ class Distance:
     has_trade: bool
 
 
-async def measure_distance(conn: Connection, view: View, versions: Versions) -> Distance:
-    """Without reading what changed, which takes far longer."""
+async def measure_distance(conn: Connection, view: View) -> Distance:
+    """From the view to what ``conn`` sees, without reading what changed, which takes far longer.
+
+    One statement, so it needs no transaction to see one moment.
+    """
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(QUERIES["distance"], _held(view, versions))
+        await cursor.execute(QUERIES["distance"], _held(view))
         row = await cursor.fetchone()
-    if row is None or row["has_unknown"] or row["changes"] != _steps(view, versions):
+    if row is None or row["has_unknown"] or row["changes"] != row["steps"]:
         return Distance(None, has_trade=True)
     return Distance(int(row["stones"]), has_trade=bool(row["has_few"]))
 
 
-def _held(view: View, versions: Versions) -> dict[str, Any]:
-    held = {feed: view.versions.get(feed, 0) for feed in versions}
-    return {"feeds": list(held), "versions": list(held.values())}
-
-
-def _steps(view: View, versions: Versions) -> int:
-    """Each change raises its feed's version by one."""
-    return sum(version - view.versions.get(feed, 0) for feed, version in versions.items())
+def _held(view: View) -> dict[str, Any]:
+    return {"feeds": list(view.versions), "versions": list(view.versions.values())}
 
 
 async def prune_changes(pool: Pool) -> None:
@@ -141,7 +138,7 @@ async def follow(conn: Connection, view: View, versions: Versions) -> View:
     """The view at these versions, which those of the snapshot that ``conn`` is in must be, with what changed read in
     it; the distance must be known.
     """
-    held = _held(view, versions)
+    held = _held(view)
     ids = await read_changed_ids(conn, held)
     new = await read_changed(conn, view.words, held)
     if len(ids) < _MANY:

@@ -96,8 +96,14 @@ CROSS JOIN LATERAL unnest(c.diamond_ids) AS changed (id)
 WHERE c.version > coalesce(held.version, 0);
 
 -- name: distance
--- How much changed, without the lists themselves; a NULL list means that anything may have.
+-- How much changed, without the lists themselves; a NULL list means that anything may have. Each change raises its
+-- feed's version by one: where there are fewer changes than steps, some were pruned.
 SELECT
+    (
+        SELECT coalesce(sum(v.version - coalesce(held.version, 0)), 0)
+        FROM dataset_versions AS v
+        LEFT JOIN unnest(%(feeds)s::text[], %(versions)s::bigint[]) AS held (feed, version) ON held.feed = v.feed
+    ) AS steps,
     count(*) AS changes,
     coalesce(sum(cardinality(c.diamond_ids)), 0) AS stones,
     coalesce(bool_or(c.diamond_ids IS NULL), FALSE) AS has_unknown,
