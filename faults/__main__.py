@@ -1,6 +1,6 @@
 """``python -m faults``: play schedules until the time is over or their number is reached, and print what happened.
 
-python -m faults --schedules 200 --jobs 5     so many; every tenth schedule with real processes
+python -m faults --schedules 200 --jobs 6     so many; every tenth schedule with real processes
 python -m faults --minutes 60 --seed 1000     the long mode
 python -m faults --replay 17                  one schedule again, with the log of every part
 python -m faults --replay 17 --processes      the same with real processes
