@@ -41,7 +41,7 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
 
     def kill(line: Line) -> None:
         play.note(injection.kind)
-        play.kill_owner(line)
+        play.crew.kill_owner(line)
 
     def late(_line: Line) -> None:
         play.spawn(_late_answer(play, Random(injection.seed)))
@@ -69,7 +69,7 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
 
 
 async def _kill(play: "Play", random: Random) -> None:
-    play.kill(random.choice([member for member in play.members if member.is_running]))
+    play.crew.kill(random.choice([member for member in play.crew.members if member.is_running]))
 
 
 async def _crash(play: "Play", random: Random) -> None:
@@ -81,12 +81,12 @@ async def _restart(play: "Play", random: Random) -> None:
 
 
 async def _drop(play: "Play", random: Random) -> None:
-    for member in play.members:
+    for member in play.crew.members:
         member.line.drop()
 
 
 async def _cut_off(play: "Play", random: Random) -> None:
-    line = random.choice([member for member in play.members if member.role != "api"]).line
+    line = random.choice([member for member in play.crew.members if member.role != "api"]).line
     line.cut()
     try:
         await asyncio.sleep(random.uniform(2.2, 4))
@@ -95,7 +95,7 @@ async def _cut_off(play: "Play", random: Random) -> None:
 
 
 async def _suspend(play: "Play", random: Random) -> None:
-    line = random.choice([member for member in play.members if member.role != "api"]).line
+    line = random.choice([member for member in play.crew.members if member.role != "api"]).line
     line.hold()
     await _stand_still(play, line, random)
 
@@ -113,7 +113,7 @@ async def _stand_still(play: "Play", line: Line, random: Random) -> None:
 
 
 async def _half_open(play: "Play", random: Random) -> None:
-    random.choice(play.members).line.deaden()
+    random.choice(play.crew.members).line.deaden()
 
 
 async def _disk_full(play: "Play", random: Random) -> None:
@@ -230,7 +230,7 @@ async def _pages_refused(play: "Play", random: Random) -> None:
 
 
 async def _jump(play: "Play", random: Random) -> None:
-    for member in random.sample(play.members, 2):
+    for member in random.sample(play.crew.members, 2):
         member.clock.offset += random.choice((-1, 1)) * random.choice((0.01, 1, 30)) * member.clock.hour
 
 
@@ -250,7 +250,7 @@ async def _migration(play: "Play", random: Random) -> None:
 
 
 async def _deployment(play: "Play", _random: Random) -> None:
-    await play.deploy()
+    await play.crew.deploy()
 
 
 async def _late_answer(play: "Play", random: Random) -> None:

@@ -67,6 +67,10 @@ class Member(Protocol):
         """In good order, as a deployment does it."""
         ...
 
+    async def aclose(self) -> None:
+        """At the end of its schedule, whatever its state."""
+        ...
+
 
 class Task:
     """A member in this process."""
@@ -255,7 +259,7 @@ class Process:
 
 
 @asynccontextmanager
-async def closing(members: list[Any]) -> AsyncIterator[None]:
+async def closing(members: Sequence[Member]) -> AsyncIterator[None]:
     """Whatever happens, no member outlives its schedule."""
     try:
         yield

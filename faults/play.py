@@ -1,12 +1,11 @@
 """Plays a schedule: two runs of the real pipeline over a supplier that moves, disturbed as drawn, then judged."""
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,37 +14,24 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from diamond_opus.domain.errors import DiamondError
 from diamond_opus.runs import consolidating
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import RunState, RunType
-from diamond_opus.settings import Settings, load_settings
 from diamond_opus.simulator.faults import Fault
 from diamond_opus.wakeups import wake_partitions, wake_runs
-from diamond_opus.wiring import NIVODA, open_pipeline
+from diamond_opus.wiring import open_pipeline
 from faults import oracle
+from faults.crew import Crew
 from faults.ground import Ground
 from faults.injections import INJECTIONS, rule_for
-from faults.members import Member, Process, Role, Task, closing, run_command
+from faults.monitor import Monitor
 from faults.oracle import Expected
-from faults.proxy import Line, Weather
+from faults.proxy import Weather
 from faults.schedule import Injection, Schedule
-from faults.settings import NEXT_RELEASE, settings_of
 from faults.shop import Shop
 from faults.timeline import Supplier
 
 _LOOK_SECONDS = 0.1
-_SUPERVISION_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A fault that was done: ``healed_at`` is when its cause was over, ``moved_at`` when the pipeline moved again."""
-
-    kind: str
-    at: float
-    healed_at: float
-    recovery_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,84 +77,15 @@ class Play:
         self.supplier = supplier
         self.url = ground.url(database)
         self.weather = Weather()
-        self.members: list[Any] = []
+        self.crew = Crew(schedule, self.url, self.weather, supplier.port, folder, as_shipped=as_shipped)
         self.tampered: set[str] = set()
         self.outcome = Outcome(schedule)
-        self._folder = folder
-        self._as_shipped = as_shipped
         self._patience = patience
-        self._random = Random(f"play {schedule.seed}")
         self._tasks: set[asyncio.Task[None]] = set()
         self._open_causes = 0
-        self._closing = False
         self._monitor = Monitor(self.url)
         self._watching: psycopg.AsyncConnection[dict[str, Any]] | None = None
-        self._retired: list[Any] = []
         self._was_forced = False
-
-    # --- The crew ---------------------------------------------------------------------------------------------------
-
-    def make_line(self) -> Line:
-        return Line(self.url, self.weather)
-
-    def hire(self) -> None:
-        """The whole crew, not started yet."""
-        crew: Mapping[Role, int] = {
-            "worker": self.schedule.workers,
-            "consolidator": self.schedule.consolidators,
-            "api": self.schedule.apis,
-        }
-        for role, count in crew.items():
-            self.members += [self._member(f"{role}-{number}", role) for number in range(1, count + 1)]
-
-    def _member(self, name: str, role: Role, **more: Any) -> Member:
-        settings = self._settings(**more)
-        if self.schedule.as_processes:
-            environment = {key.upper(): str(value) for key, value in settings.items()}
-            return Process(name, role, self.make_line, environment, self._folder)
-        return Task(name, role, self.make_line, _loaded(settings), self.url)
-
-    def _settings(self, **more: Any) -> Mapping[str, Any]:
-        port = int(self.supplier.base_url.rpartition(":")[2])
-        if self.schedule.consolidates_partly:
-            more["auto_consolidation_success_threshold"] = 1
-        return settings_of(port, as_shipped=self._as_shipped, diamond_home=self._folder, **more)
-
-    def kill(self, member: Member) -> None:
-        """Killed now; whoever supervises it starts it again a little later."""
-        member.kill()
-        self.spawn(self._revive(member))
-
-    def kill_owner(self, line: Line) -> None:
-        for member in self.members:
-            if member.line is line:
-                self.kill(member)
-                return
-        line.end()  # the scheduler's: whoever planned sees that it is gone
-
-    async def _revive(self, member: Member) -> None:
-        await asyncio.sleep(self._random.uniform(0.1, 0.6))
-        if not self._closing:
-            await member.start()
-
-    async def _supervise(self) -> None:
-        """Who ends by itself is started again, as whatever runs the product does it."""
-        while not self._closing:
-            await asyncio.sleep(_SUPERVISION_SECONDS)
-            for member in self.members:
-                if isinstance(member, Process) and member.has_given_up:
-                    await member.start()
-
-    async def deploy(self) -> None:
-        """One after the other ends in good order and is replaced by one of the next release."""
-        for number, old in enumerate(list(self.members)):
-            await old.stop()
-            new = self._member(f"{old.name}-next", old.role, **NEXT_RELEASE)
-            self.members[number] = new
-            await new.start()
-            self._retired.append(old)
-
-    # --- Faults -----------------------------------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -224,27 +141,26 @@ class Play:
 
     async def perform(self, expected: Expected) -> Outcome:
         started = time.monotonic()
-        self.hire()
-        async with self._monitor.watching(), closing(self.members), closing(self._retired):
-            await asyncio.gather(*(member.start() for member in self.members))
-            self.spawn(self._supervise())
-            self.supplier.move_before_first()
-            await self._run(1, self.schedule.timeline.first, expected)
-            self.supplier.move_between()
-            async with Shop(self, expected).open() as shop:
-                await self._run(2, RunType.INCREMENTAL, expected)
-                await shop.finish()
-            if self._was_forced:
-                await self._run(
-                    3, RunType.INCREMENTAL, expected
-                )  # which begins where the forced one did not get past
-            await self._settle()
-            self._judge(expected, shop)
-            self.outcome.takeovers = await self.count_takeovers()
-            self._closing = True
-            await self._end_tasks()
+        async with self._monitor.watching(), self.crew.at_work():
+            try:
+                await self._live(expected)
+            finally:
+                await self._end_tasks()
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
+
+    async def _live(self, expected: Expected) -> None:
+        self.supplier.move_before_first()
+        await self._run(1, self.schedule.timeline.first, expected)
+        self.supplier.move_between()
+        async with Shop(self, expected).open() as shop:
+            await self._run(2, RunType.INCREMENTAL, expected)
+            await shop.finish()
+        if self._was_forced:  # the next one begins where it did not get past
+            await self._run(3, RunType.INCREMENTAL, expected)
+        await self._settle()
+        self._judge(expected, shop)
+        self.outcome.takeovers = await self.count_takeovers()
 
     async def _run(self, number: int, run_type: RunType, expected: Expected) -> None:
         self._arm(number, expected.requests[min(number, 2) - 1])
@@ -267,20 +183,9 @@ class Play:
             newest = await self._newest_run()
             if newest and (before is None or newest["run_id"] != before["run_id"]):
                 return
-            await self._plan_once(run_type)
+            await self.crew.plan(run_type)
             await asyncio.sleep(0.1)
         raise Stuck("no run could be planned")
-
-    async def _plan_once(self, run_type: RunType) -> None:
-        async with self.make_line() as line:
-            if self.schedule.as_processes:
-                environment = {key.upper(): str(value) for key, value in self._settings().items()}
-                await run_command(line, environment, self._folder, "schedule", "--type", run_type)
-                return
-            settings = _loaded(self._settings())
-            with contextlib.suppress(DiamondError, psycopg.Error, OSError):
-                async with open_pipeline(settings, line.url, service="scheduler", unlimited=True) as pipeline:
-                    await pipeline.plan_run(NIVODA, run_type)
 
     async def _act_as_operator(self) -> None:
         """Only a schedule whose supplier refuses certain pages for good may need a person; then it has an alert."""
@@ -289,9 +194,7 @@ class Play:
         if not any(injection.kind == "pages_refused" for injection in self.schedule.injections):
             raise Stuck(f"a person is needed: {run['error']}")
         async with (
-            open_pipeline(
-                _loaded(self._settings()), self.url, service="operator", needs_source=False
-            ) as pipeline,
+            open_pipeline(self.crew.settings, self.url, service="operator", needs_source=False) as pipeline,
             pipeline.pool.connection() as conn,
         ):
             run_id: UUID = run["run_id"]
@@ -342,9 +245,7 @@ class Play:
         faults += oracle.differences(self.url, expected, apart=apart, removals_count=is_exact)
         faults += oracle.wrong_orders(self.url, self.supplier)
         faults += shop.complaints
-        for member in self.members:
-            if isinstance(member, Task) and (error := member.ended_with) is not None:
-                faults.append(f"{member.name} ended by itself: {type(error).__name__}: {error}")
+        faults += self.crew.broken()
         self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
         self.outcome.recoveries = self._monitor.recoveries
         self.outcome.unknown_orders = oracle.unknown_orders(self.url)
@@ -384,62 +285,8 @@ class Play:
         raise Stuck("the database does not come back")
 
 
-def _loaded(values: Mapping[str, Any]) -> Settings:
-    """Read and checked once for all that have the same."""
-    return _load_once(tuple(sorted(values.items())))
-
-
-@cache
-def _load_once(values: tuple[tuple[str, Any], ...]) -> Settings:
-    return load_settings(**dict(values))
-
-
 class Stuck(AssertionError):
     """The pipeline does not go on by itself."""
-
-
-class Monitor:
-    """Measures how long the pipeline stands still after each fault's end."""
-
-    _PROGRESS = """
-        SELECT string_agg(state, ',' ORDER BY started_at), sum(consolidation_processed),
-            (SELECT sum(pages_read + attempts) FROM partition_progress),
-            (SELECT count(*) FROM partition_progress WHERE state = 'completed'),
-            (SELECT count(*) FROM removal_candidates WHERE state <> 'frozen'),
-            bool_and(state IN ('completed', 'failed', 'cancelled'))
-        FROM run_metadata"""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._waiting: list[float] = []
-        self.recoveries: list[float] = []
-
-    def healed(self) -> None:
-        self._waiting.append(time.monotonic())
-
-    @contextlib.asynccontextmanager
-    async def watching(self) -> Any:
-        watching = asyncio.create_task(self._watch())
-        try:
-            yield
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        last: Any = None
-        while True:
-            with contextlib.suppress(psycopg.OperationalError):
-                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as conn:
-                    while True:
-                        row = await (await conn.execute(self._PROGRESS)).fetchone()
-                        if row != last or (row and row[-1]):
-                            now = time.monotonic()
-                            self.recoveries += [now - healed for healed in self._waiting]
-                            self._waiting.clear()
-                        last = row
-                        await asyncio.sleep(0.1)
-            await asyncio.sleep(0.1)
 
 
 async def play(

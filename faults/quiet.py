@@ -83,8 +83,7 @@ class QuietHistories:
 async def _read(supplier: Supplier, url: str, run_type: RunType) -> int:
     """A whole run; returns how many requests it took. With the product's own patience: a busy machine is no fault."""
     before = supplier.requests
-    port = int(supplier.base_url.rpartition(":")[2])
-    settings = load_settings(**settings_of(port, as_shipped=True))
+    settings = load_settings(**settings_of(supplier.port, as_shipped=True))
     async with open_pipeline(
         settings, url, service="quiet", own_queues=True, least_connections=6, unlimited=True
     ) as pipeline:

@@ -68,7 +68,7 @@ class Shop:
 
     def _address(self) -> str | None:
         return next(
-            (member.url for member in self._play.members if member.role == "api" and member.url), None
+            (member.url for member in self._play.crew.members if member.role == "api" and member.url), None
         )
 
     async def _ask(self, client: httpx2.AsyncClient, api: str, diamond_id: Any, key: str) -> httpx2.Response:

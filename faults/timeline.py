@@ -61,6 +61,10 @@ class Supplier(Simulator):
         self._moves_due = 0.0
         self._callbacks: list[tuple[int, Callable[[], None]]] = []
 
+    @property
+    def port(self) -> int:
+        return int(self.base_url.rpartition(":")[2])
+
     def at_request(self, number: int, callback: Callable[[], None]) -> None:
         """Call back when so many requests have come from now on."""
         self._callbacks.append((self.requests + number, callback))
