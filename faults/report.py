@@ -44,7 +44,11 @@ class Report:
         """One schedule: good, or what is wrong and how to see it again."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.injected.items()))
         if outcome.is_good:
-            return f"good  {outcome.schedule.seed} in {outcome.seconds:.1f} s: {kinds}"
+            longest = max(outcome.recoveries, default=0.0)
+            return (
+                f"good  {outcome.schedule.seed} in {outcome.seconds:.1f} s, "
+                f"after each fault moving again within {longest:.1f} s: {kinds}"
+            )
         again = f"python -m faults --replay {outcome.schedule.seed}"
         again += " --processes" if outcome.schedule.as_processes else ""
         return f"BAD   {outcome.schedule}\n{explain(outcome.faults)}\n  again: {again}"
