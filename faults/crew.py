@@ -44,6 +44,7 @@ class Crew:
         self._as_shipped = as_shipped
         self._random = Random(f"play {schedule.seed}")
         self._retired: list[Member] = []
+        self._starting = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -88,11 +89,14 @@ class Crew:
     async def deploy(self) -> None:
         """One after the other ends in good order and is replaced by one of the next release."""
         for number, old in enumerate(list(self.members)):
-            await old.stop()
             new = self._hire(f"{old.name}-next", old.role, **NEXT_RELEASE)
-            self.members[number] = new
+            async with (
+                self._starting
+            ):  # from here on nobody starts the old one again, who may just have been killed
+                self.members[number] = new
+                self._retired.append(old)
+            await old.stop()
             await new.start()
-            self._retired.append(old)
 
     async def plan(self, run_type: RunType) -> None:
         """What a clock starts; it may be killed as well, and the clock comes again."""
@@ -131,7 +135,9 @@ class Crew:
 
     async def _revive(self, member: Member) -> None:
         await asyncio.sleep(self._random.uniform(0.1, 0.6))
-        await member.start()
+        async with self._starting:
+            if member in self.members:
+                await member.start()
 
     async def _supervise(self) -> None:
         while True:

@@ -90,7 +90,14 @@ class Play:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """What a fault meets is its own business, such as a server that is away; what it finds wrong is not."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, AssertionError):
+            self.outcome.faults.append(str(error))
 
     def note(self, kind: str) -> None:
         """A fault that is over in the moment it happens."""
