@@ -142,9 +142,10 @@ class Crew:
     async def _supervise(self) -> None:
         while True:
             await asyncio.sleep(_SUPERVISION_SECONDS)
-            for member in self.members:
-                if isinstance(member, Process) and member.has_given_up:
-                    await member.start()
+            for member in list(self.members):
+                async with self._starting:  # who is just being revived has not given up
+                    if isinstance(member, Process) and member.has_given_up and member in self.members:
+                        await member.start()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
