@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -23,7 +23,10 @@ _SUPERVISION_SECONDS = 0.5
 
 
 class Crew:
-    """``members`` may be killed, cut off and replaced; what ends by itself is started again, as a supervisor does."""
+    """``members`` may be killed, cut off and replaced; what ends by itself is started again, as a supervisor does.
+
+    Whoever gives ``spawn`` ends what it began before the crew's work is over.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Crew:
         supplier_port: int,
         folder: Path,
         *,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
         as_shipped: bool,
     ) -> None:
         self.members: list[Member] = []
@@ -45,7 +49,7 @@ class Crew:
         self._random = Random(f"play {schedule.seed}")
         self._retired: list[Member] = []
         self._starting = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._spawn = spawn
 
     @property
     def settings(self) -> Settings:
@@ -64,12 +68,7 @@ class Crew:
         async with closing(self.members), closing(self._retired):
             await asyncio.gather(*(member.start() for member in self.members))
             self._spawn(self._supervise())
-            try:
-                yield
-            finally:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+            yield
 
     def make_line(self) -> Line:
         return Line(self._url, self._weather)
@@ -90,9 +89,8 @@ class Crew:
         """One after the other ends in good order and is replaced by one of the next release."""
         for number, old in enumerate(list(self.members)):
             new = self._hire(f"{old.name}-next", old.role, **NEXT_RELEASE)
-            async with (
-                self._starting
-            ):  # from here on nobody starts the old one again, who may just have been killed
+            # From here on nobody starts the old one again, who may just have been killed.
+            async with self._starting:
                 self.members[number] = new
                 self._retired.append(old)
             await old.stop()
@@ -146,11 +144,6 @@ class Crew:
                 async with self._starting:  # who is just being revived has not given up
                     if isinstance(member, Process) and member.has_given_up and member in self.members:
                         await member.start()
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _environment(values: Mapping[str, Any]) -> Mapping[str, str]:

@@ -85,8 +85,13 @@ async def _drop(play: "Play", random: Random) -> None:
         member.line.drop()
 
 
+def _line_of_a_holder(play: "Play", random: Random) -> Line:
+    """Of a worker or a consolidator, who hold leases."""
+    return random.choice([member for member in play.crew.members if member.role != "api"]).line
+
+
 async def _cut_off(play: "Play", random: Random) -> None:
-    line = random.choice([member for member in play.crew.members if member.role != "api"]).line
+    line = _line_of_a_holder(play, random)
     line.cut()
     try:
         await asyncio.sleep(random.uniform(2.2, 4))
@@ -95,7 +100,7 @@ async def _cut_off(play: "Play", random: Random) -> None:
 
 
 async def _suspend(play: "Play", random: Random) -> None:
-    line = random.choice([member for member in play.crew.members if member.role != "api"]).line
+    line = _line_of_a_holder(play, random)
     line.hold()
     await _stand_still(play, line, random)
 

@@ -77,7 +77,9 @@ class Play:
         self.supplier = supplier
         self.url = ground.url(database)
         self.weather = Weather()
-        self.crew = Crew(schedule, self.url, self.weather, supplier.port, folder, as_shipped=as_shipped)
+        self.crew = Crew(
+            schedule, self.url, self.weather, supplier.port, folder, spawn=self.spawn, as_shipped=as_shipped
+        )
         self.tampered: set[str] = set()
         self.outcome = Outcome(schedule)
         self._patience = patience

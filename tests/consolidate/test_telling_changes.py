@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from diamond_opus.catalog.engine import Catalog
-from diamond_opus.catalog.index.catalog_index import View, load_view, measure_distance, read_versions
+from diamond_opus.catalog.index.catalog_index import View, load_view, measure_distance
 from diamond_opus.catalog.index.load import read_changed_ids
 from diamond_opus.consolidate.replay import replay_rejected
 from diamond_opus.db.pool import transaction
@@ -30,10 +30,8 @@ async def view_now(world: World) -> View:
 
 async def changes_since(world: World, before: View) -> set[UUID]:
     async with world.pool.connection() as conn, transaction(conn, snapshot=True):
-        versions = await read_versions(conn)
         assert (await measure_distance(conn, before)).stones is not None
-        held = {"feeds": list(versions), "versions": [before.versions.get(feed, 0) for feed in versions]}
-        ids = await read_changed_ids(conn, held)
+        ids = await read_changed_ids(conn, before.versions)
         return {UUID(bytes=ids.id_of(row)) for row in range(len(ids))}
 
 

@@ -49,9 +49,7 @@ async def test_a_process_that_has_the_number_of_a_far_session_is_left_alone(
     monkeypatch.setattr(os, "setpriority", lambda _kind, pid, _nice: touched.append(pid))
     async with await connect(database_url, application_name="test") as conn:
         assert touched == [conn.info.backend_pid]
-        monkeypatch.setattr(niceness, "_is_session", lambda _pid, client: _is_session(os.getpid(), client))
+        is_session = niceness._is_session
+        monkeypatch.setattr(niceness, "_is_session", lambda _pid, client: is_session(os.getpid(), client))
         niceness.share_niceness(conn)
         assert touched == [conn.info.backend_pid]
-
-
-_is_session = niceness._is_session

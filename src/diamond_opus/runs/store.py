@@ -5,6 +5,7 @@ caller may call them alone or inside a larger unit of work.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -223,7 +224,7 @@ async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> bool:
     error = f"the run was {run.state} when its time was over (RUN_TIMEOUT_SECONDS)"
     closing = {"run_id": run_id, "error": error}
     has_failed = False
-    try:
+    with suppress(LockNotAvailable):  # the next sweep looks again
         async with conn.transaction() as all_of_it:
             await conn.execute(b"SET LOCAL lock_timeout = '1s'")
             # Partitions before the run, as a worker locks them that ends one.
@@ -233,8 +234,6 @@ async def _time_out_run(conn: AsyncConnection[Any], run_id: UUID) -> bool:
                 raise Rollback(all_of_it)
             await conn.execute(QUERIES["close_open_attempts"], closing)
             has_failed = True
-    except LockNotAvailable:  # the next sweep looks again
-        return False
     return has_failed
 
 

@@ -19,7 +19,7 @@ from diamond_opus.catalog.facets import FacetCounts
 from diamond_opus.catalog.index.bitmaps import Bits, count, everything, pack, unpack
 from diamond_opus.catalog.index.columns import Columns, Ids, Words, join, take
 from diamond_opus.catalog.index.counts import count_facets
-from diamond_opus.catalog.index.load import QUERIES, read_all, read_changed, read_changed_ids
+from diamond_opus.catalog.index.load import QUERIES, held, read_all, read_changed, read_changed_ids
 from diamond_opus.catalog.index.match import match_each, meet
 from diamond_opus.catalog.index.pages import Sequencing, first_ids
 from diamond_opus.catalog.index.segment import Segment, build
@@ -107,15 +107,11 @@ async def measure_distance(conn: Connection, view: View) -> Distance:
     One statement, so it needs no transaction to see one moment.
     """
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(QUERIES["distance"], _held(view))
+        await cursor.execute(QUERIES["distance"], held(view.versions))
         row = await cursor.fetchone()
     if row is None or row["has_unknown"] or row["changes"] != row["steps"]:
         return Distance(None, has_trade=True)
     return Distance(int(row["stones"]), has_trade=bool(row["has_few"]))
-
-
-def _held(view: View) -> dict[str, Any]:
-    return {"feeds": list(view.versions), "versions": list(view.versions.values())}
 
 
 async def prune_changes(pool: Pool) -> None:
@@ -138,9 +134,8 @@ async def follow(conn: Connection, view: View, versions: Versions) -> View:
     """The view at these versions, which those of the snapshot that ``conn`` is in must be, with what changed read in
     it; the distance must be known.
     """
-    held = _held(view)
-    ids = await read_changed_ids(conn, held)
-    new = await read_changed(conn, view.words, held)
+    ids = await read_changed_ids(conn, view.versions)
+    new = await read_changed(conn, view.words, view.versions)
     if len(ids) < _MANY:
         parts = _replace(view.parts, ids, new)
     else:

@@ -56,24 +56,16 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Ids):
     """Some stones in the order of their ids, a value of each column for every one.
 
     An id is its 16 bytes (``S16`` would drop zeros at the end, so they stand in two big-endian words, ``high``
     and ``low``).
     """
 
-    high: NDArray[np.uint64]
-    low: NDArray[np.uint64]
     texts: dict[str, Codes]
     facts: NDArray[np.int16]
     numbers: dict[str, Numbers]
-
-    def __len__(self) -> int:
-        return len(self.high)
-
-    def id_of(self, row: int) -> bytes:
-        return Ids(self.high, self.low).id_of(row)
 
     def find(self, ids: Ids) -> NDArray[np.intp]:
         """The rows of those of the ids that are here."""

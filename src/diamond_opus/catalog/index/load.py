@@ -47,21 +47,27 @@ async def read_all(conn: Connection, words: Words, *, at_once: int) -> AsyncIter
         yield join(parts)
 
 
-async def read_changed_ids(conn: Connection, held: Mapping[str, Any]) -> Ids:
-    """The stones that changed behind the ``versions`` that are held of the ``feeds``."""
+def held(versions: Mapping[str, int]) -> Mapping[str, Any]:
+    """What queries ask behind: the versions that somebody has, by feed."""
+    return {"feeds": list(versions), "versions": list(versions.values())}
+
+
+async def read_changed_ids(conn: Connection, versions: Mapping[str, int]) -> Ids:
+    """The stones that changed behind these versions."""
     async with _array_cursor(conn) as cursor:
-        await cursor.execute(QUERIES["changed_ids"], held)
+        await cursor.execute(QUERIES["changed_ids"], held(versions))
         row = await cursor.fetchone()
     if row is None or row["ids"] is None:
         return Ids(np.empty(0, np.uint64), np.empty(0, np.uint64))
     return _ids(row["ids"])
 
 
-async def read_changed(conn: Connection, words: Words, held: Mapping[str, Any]) -> Columns | None:
+async def read_changed(conn: Connection, words: Words, versions: Mapping[str, int]) -> Columns | None:
     """Those of them that are on sale; None when none is. The server looks them up itself: a list of ids that came
     through here would cost more than the stones.
     """
-    return await _read(conn, words, sql.SQL("id = ANY (({})::uuid[])").format(sql.SQL(_CHANGED_IDS)), held)
+    changed = sql.SQL("id = ANY (({})::uuid[])").format(sql.SQL(_CHANGED_IDS))
+    return await _read(conn, words, changed, held(versions))
 
 
 async def _read(
