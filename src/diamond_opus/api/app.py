@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from diamond_opus.api import dashboard
 from diamond_opus.api.auth import Authenticator
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import install_error_handlers
@@ -34,7 +35,9 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.readiness = ReadinessCheck(dependencies)
     app.state.openapi_json = openapi_json(dependencies.version)
     app.state.operators = OperatorParts(dependencies)
+    app.state.dashboard = dashboard.installed_files()
     install_error_handlers(app)
+    app.add_exception_handler(404, dashboard.page_or_refusal)
     # The last one added is the outermost; even a 500 must be readable for a page of another origin.
     app.add_middleware(Guard)
     app.add_middleware(

@@ -66,7 +66,7 @@ class ApiError(HTTPException):
 
 def install_error_handlers(app: FastAPI) -> None:
     """One handler for each kind of failure; what none of them takes becomes the guard's 500."""
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(InvalidParameters, _invalid)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(PermissionMissing, _forbidden)
@@ -86,7 +86,8 @@ def forbidden(permission: str, message: str) -> ApiError:
     )
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def refused(_request: Request, error: Exception) -> Response:
+    """The answer to an HTTPException, ours or the framework's."""
     if not isinstance(error, HTTPException):
         raise error
     if isinstance(error, ApiError):
@@ -167,7 +168,7 @@ async def _run_refused(_request: Request, error: Exception) -> Response:
 async def _forbidden(_request: Request, error: Exception) -> Response:
     if not isinstance(error, PermissionMissing):
         raise error
-    return await _refused(_request, forbidden(error.permission, str(error)))
+    return await refused(_request, forbidden(error.permission, str(error)))
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

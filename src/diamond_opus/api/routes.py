@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from diamond_opus.api import docs, health
+from diamond_opus.api import dashboard, docs, health
 from diamond_opus.api.admin import (
     api_keys,
     events,
@@ -21,7 +21,7 @@ from diamond_opus.api.admin import (
     trade_history,
     watermark,
 )
-from diamond_opus.api.public import diamonds, explanation, export, orders, trade
+from diamond_opus.api.public import diamonds, explanation, export, me, orders, trade
 from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
@@ -60,12 +60,14 @@ def make_bare_app(version: str) -> FastAPI:
     )
     app.include_router(health.router)
     app.include_router(docs.router)
+    app.include_router(dashboard.router)
     versioned = APIRouter(
         prefix=PREFIX, responses={status: {"model": Error, **text} for status, text in COMMON_ERRORS.items()}
     )
     versioned.include_router(export.router)  # before diamonds: "export" is no stone's id
     versioned.include_router(diamonds.router)
     versioned.include_router(explanation.router)
+    versioned.include_router(me.router)
     versioned.include_router(api_keys.router)
     versioned.include_router(pricing_rules.router)
     for operators_room in (overview, runs, logs, free_query, events):

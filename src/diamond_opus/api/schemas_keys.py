@@ -43,3 +43,12 @@ class CreatedApiKey(ApiKey):
     """A new key. `key` is shown this once and stored nowhere: keep it."""
 
     key: str = Field(description="What the client sends as X-API-Key.")
+
+
+class Me(Answer):
+    """Who asks."""
+
+    id: str = Field(description="key:ID or hmac:CLIENT, as in the audit log.")
+    name: str
+    permissions: list[Permission] = Field(description="With what they hold.")
+    version: str = Field(description="Of this software.")

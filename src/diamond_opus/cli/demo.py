@@ -211,12 +211,20 @@ async def _new_key(url: str) -> str:
 
 def _invite(address: str, key: str, example: UUID | None) -> None:
     """Plain lines on standard output: they are made to be pasted, so nothing may fold or colour them."""
+    from diamond_opus.api.dashboard import REBUILD, installed_files
+
     diamonds = f"{address}/api/v2/diamonds"
+    dashboard = (
+        f"{address}/"
+        if installed_files().is_built
+        else f"not built, as npm was out of reach; where it is not: {REBUILD}"
+    )
     print(
         f"""
-API     {address}/api/v2
-Docs    {address}/api-docs
-Key     {key}
+Dashboard  {dashboard}
+API        {address}/api/v2
+Docs       {address}/api-docs
+Key        {key}
 
   curl -s -H 'X-API-Key: {key}' '{diamonds}?shape=ROUND&carat_min=1&sort_by=price&sort_order=asc&limit=3'
   curl -s -H 'X-API-Key: {key}' '{diamonds}/{example}'

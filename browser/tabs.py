@@ -1,0 +1,47 @@
+"""What the browser tests do with a page: log in, keep what it looks like, look for what keeps people out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+_ROOT = Path(__file__).parents[1]
+#: What is looked at, and never committed.
+_SCREENSHOTS = _ROOT / "browser" / "screenshots"
+_AXE = _ROOT / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+
+OpenPage = Callable[..., Page]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    url: str
+    key: str
+
+
+def log_in(page: Page, key: str, path: str = "/") -> None:
+    page.goto(path)
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Log in").click()
+    page.locator("#main").wait_for()
+
+
+def keep(page: Page, name: str) -> None:
+    _SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=_SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds that would keep somebody out: WCAG 2.2 A and AA, serious or worse."""
+    page.evaluate(_AXE.read_text())
+    found = page.evaluate(
+        "async () => (await axe.run(document, {runOnly: "
+        "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})).violations"
+    )
+    return [
+        f"{one['impact']} {one['id']}: {node['html']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

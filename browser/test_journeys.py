@@ -1,0 +1,143 @@
+"""What people do in the dashboard, done in a real browser against real processes."""
+
+import json
+import re
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import expect
+from tabs import Demo, OpenPage, barriers, keep, log_in
+
+PAGES = {"overview": "/", "runs": "/runs"}
+
+
+def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    request = Request(
+        f"{demo.url}/api/v2{path}",
+        method=method,
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"X-API-Key": demo.key, "Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)["data"]
+
+
+def test_the_first_login_refuses_a_wrong_key_and_leads_where_one_wanted_to_go(
+    demo: Demo, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.goto("/runs?runType=full")
+    page.get_by_label("API key").fill("dk_wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
+    keep(page, "login-refused")
+    page.get_by_label("API key").fill(demo.key)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    assert page.url == f"{demo.url}/runs?runType=full"
+    expect(page.get_by_label("Type")).to_have_value("full")
+
+
+def test_a_key_is_kept_by_its_tab_and_by_nothing_else(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key)
+    page.reload()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    other = page.context.new_page()
+    other.goto("/")
+    expect(other.get_by_label("API key")).to_be_visible()
+    assert demo.key not in page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href")
+
+
+def test_a_run_is_started_and_watched_to_its_end_without_a_reload(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/runs")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    rows = page.get_by_role("row")
+    expect(rows.nth(1)).to_be_visible()
+    before = rows.count()
+    page.get_by_role("button", name="Start a full run").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("The whole inventory is counted and read")
+    keep(page, "runs-start")
+    dialog.get_by_role("button", name="Start a full run").click()
+    expect(dialog).to_be_hidden()
+    expect(rows).to_have_count(before + 1, timeout=30_000)
+    expect(rows.nth(1)).to_contain_text("completed", timeout=60_000)
+    rows.nth(1).get_by_role("link").click()
+    expect(page.get_by_role("heading", name=re.compile("^Run of "))).to_be_visible()
+    expect(page.get_by_text("From what was expected to what is on sale")).to_be_visible()
+    expect(page.get_by_text("4 of 4")).to_be_visible()
+    figures = ask(demo, f"/analytics/runs/{page.url.rpartition('/')[2]}")["run"]
+    expect(page.get_by_text(f"of {figures['expectedRecords']:,} expected")).to_be_visible()
+
+
+def test_an_expired_session_leads_to_the_login_and_back(demo: Demo, open_page: OpenPage) -> None:
+    made = ask(demo, "/api-keys", method="POST", body={"name": "for a while", "permissions": ["admin"]})
+    page = open_page()
+    log_in(page, made["key"], "/runs?status=%5B%22completed%22%5D")
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    ask(demo, f"/api-keys/{made['id']}", method="DELETE")
+    expect(page.get_by_text("The key has been revoked or has expired")).to_be_visible(timeout=30_000)
+    keep(page, "login-expired")
+    page.get_by_label("API key").fill(demo.key)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_label("Status")).to_have_value("completed")
+
+
+def test_who_may_only_read_is_told_so_and_offered_nothing_else(demo: Demo, open_page: OpenPage) -> None:
+    made = ask(demo, "/api-keys", method="POST", body={"name": "a shop", "permissions": ["read"]})
+    page = open_page()
+    log_in(page, made["key"])
+    expect(page.get_by_role("alert").first).to_contain_text("may not see this")
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Runs")).to_have_count(0)
+
+
+def test_all_of_it_is_reached_by_keyboard(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    page.goto("/runs")
+    page.get_by_label("API key").wait_for()
+    page.keyboard.type(demo.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    page.get_by_role("button", name="Start an incremental run").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alertdialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    expect(page.get_by_role("button", name="Start an incremental run")).to_be_focused()
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page(width=360, height=760)
+    log_in(page, demo.key)
+    expect(page.get_by_text("Needs a person")).to_be_visible()
+    page.get_by_role("button", name="Menu").click()
+    keep(page, "phone-menu")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    for path in (*PAGES.values(), newest_run(demo)):
+        page.goto(path)
+        page.get_by_role("table").first.wait_for()
+        keep(page, f"phone-{path.strip('/').partition('/')[0] or 'overview'}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_keeps_anybody_out(demo: Demo, open_page: OpenPage, theme: str) -> None:
+    page = open_page(theme=theme)
+    page.goto("/login")
+    page.get_by_label("API key").wait_for()
+    keep(page, f"login-{theme}")
+    assert barriers(page) == []
+    log_in(page, demo.key)
+    for name, path in {**PAGES, "run": newest_run(demo)}.items():
+        page.goto(path)
+        page.get_by_role("table").first.wait_for()
+        keep(page, f"{name}-{theme}")
+        assert barriers(page) == [], name
+
+
+def newest_run(demo: Demo) -> str:
+    return f"/runs/{ask(demo, '/analytics/runs?limit=1')[0]['runId']}"
