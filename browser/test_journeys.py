@@ -2,14 +2,25 @@
 
 import json
 import re
+import time
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from tabs import Demo, OpenPage, barriers, keep, log_in
 
-PAGES = {"overview": "/", "runs": "/runs"}
+PAGES = {
+    "overview": "/",
+    "runs": "/runs",
+    "rejected": "/rejected",
+    "orders": "/orders",
+    "holds": "/holds",
+    "api-keys": "/api-keys",
+    "error-logs": "/error-logs",
+    "audit-log": "/audit-log",
+}
 
 
 def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
@@ -109,6 +120,76 @@ def test_all_of_it_is_reached_by_keyboard(demo: Demo, open_page: OpenPage) -> No
     expect(page.get_by_role("button", name="Start an incremental run")).to_be_focused()
 
 
+def test_a_bad_stone_is_found_and_replayed(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key)
+    page.get_by_role("link", name="See why").click()
+    expect(page.get_by_role("heading", name="Rejected stones")).to_be_visible()
+    bad = next(one for one in ask(demo, "/analytics/rejected?resolved=false") if one["readable"])
+    stone = bad["supplierStoneId"]
+    page.get_by_role("link", name=stone).click()
+    expect(page.get_by_text(bad["reason"], exact=True)).to_be_visible()
+    marked = page.locator("mark").inner_text()
+    assert marked == json.dumps(
+        value_at(ask(demo, f"/analytics/rejected/nivoda/{stone}")["payload"], bad["jsonPath"])
+    )
+    keep(page, "rejected-stone")
+    runs = len(ask(demo, "/analytics/runs?limit=100"))
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    assert len(ask(demo, "/analytics/runs?limit=100")) == runs + 1
+    log_entry = ask(demo, "/analytics/audit-log?limit=1")[0]
+    assert stone in json.dumps(log_entry)
+
+
+def value_at(payload: Any, path: str) -> Any:
+    """What a path without list indices leads to."""
+    for step in path.removeprefix("$.").split("."):
+        payload = payload[step]
+    return payload
+
+
+def test_a_key_is_made_shown_once_and_revoked(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/api-keys")
+    page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Whose key it is").fill("The shop in Geneva")
+    dialog.get_by_label("trade").check()
+    dialog.get_by_role("button", name="Make it").click()
+    key = dialog.locator("code").inner_text()
+    keep(page, "api-key-made")
+    dialog.get_by_role("button", name="Done").click()
+    row = page.get_by_role("row").filter(has_text="The shop in Geneva")
+    expect(row).to_contain_text("read, trade")
+    assert key not in page.content()
+    assert ask(Demo(demo.url, key), "/me")["permissions"] == ["read", "trade"]
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("revoked")
+    time.sleep(5)  # "within 5 seconds, in every process"
+    with pytest.raises(HTTPError, match="401"):
+        ask(Demo(demo.url, key), "/me")
+
+
+def test_a_hold_and_an_order_are_seen_and_the_hold_is_ended(demo: Demo, open_page: OpenPage) -> None:
+    held, bought, *_ = ask(demo, "/diamonds?availability=available&limit=5")
+    ask(demo, f"/diamonds/{held['id']}/hold", method="POST")
+    body = {"idempotencyKey": "cart-1", "reference": "PO-4711"}
+    ask(demo, f"/diamonds/{bought['id']}/purchase", method="POST", body=body)
+    page = open_page()
+    log_in(page, demo.key, "/orders")
+    expect(page.get_by_role("row").filter(has_text="PO-4711")).to_contain_text(bought["id"])
+    page.get_by_role("link", name="Holds").click()
+    row = page.get_by_role("row").filter(has_text=held["id"])
+    expect(row).to_contain_text("active")
+    row.get_by_role("button", name="End hold").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="End hold").click()
+    expect(row).to_contain_text("released")
+    assert ask(demo, f"/diamonds/{held['id']}")["availability"] == "available"
+
+
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:
     page = open_page(width=360, height=760)
     log_in(page, demo.key)
@@ -118,8 +199,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_pag
     page.get_by_role("link", name="Runs", exact=True).click()
     expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
     for path in (*PAGES.values(), newest_run(demo)):
-        page.goto(path)
-        page.get_by_role("table").first.wait_for()
+        open_ready(page, path)
         keep(page, f"phone-{path.strip('/').partition('/')[0] or 'overview'}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
@@ -133,10 +213,15 @@ def test_no_page_keeps_anybody_out(demo: Demo, open_page: OpenPage, theme: str) 
     assert barriers(page) == []
     log_in(page, demo.key)
     for name, path in {**PAGES, "run": newest_run(demo)}.items():
-        page.goto(path)
-        page.get_by_role("table").first.wait_for()
+        open_ready(page, path)
         keep(page, f"{name}-{theme}")
         assert barriers(page) == [], name
+
+
+def open_ready(page: Page, path: str) -> None:
+    page.goto(path)
+    page.get_by_role("heading", level=1).wait_for()
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
 
 
 def newest_run(demo: Demo) -> str:

@@ -12,8 +12,15 @@ import { Route as rootRouteImport } from './routes/__root'
 import { Route as SignedInRouteImport } from './routes/_signed-in'
 import { Route as LoginRouteImport } from './routes/login'
 import { Route as SignedInIndexRouteImport } from './routes/_signed-in/index'
+import { Route as SignedInApiKeysRouteImport } from './routes/_signed-in/api-keys'
+import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-log'
+import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
+import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
+import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
+import { Route as SignedInRejectedIndexRouteImport } from './routes/_signed-in/rejected/index'
 import { Route as SignedInRunsIndexRouteImport } from './routes/_signed-in/runs/index'
 import { Route as SignedInRunsRunIdRouteImport } from './routes/_signed-in/runs/$runId'
+import { Route as SignedInRejectedFeedStoneIdRouteImport } from './routes/_signed-in/rejected/$feed.$stoneId'
 
 const SignedInRoute = SignedInRouteImport.update({
   id: '/_signed-in',
@@ -29,6 +36,36 @@ const SignedInIndexRoute = SignedInIndexRouteImport.update({
   path: '/',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInApiKeysRoute = SignedInApiKeysRouteImport.update({
+  id: '/api-keys',
+  path: '/api-keys',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInAuditLogRoute = SignedInAuditLogRouteImport.update({
+  id: '/audit-log',
+  path: '/audit-log',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInErrorLogsRoute = SignedInErrorLogsRouteImport.update({
+  id: '/error-logs',
+  path: '/error-logs',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInHoldsRoute = SignedInHoldsRouteImport.update({
+  id: '/holds',
+  path: '/holds',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInOrdersRoute = SignedInOrdersRouteImport.update({
+  id: '/orders',
+  path: '/orders',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInRejectedIndexRoute = SignedInRejectedIndexRouteImport.update({
+  id: '/rejected/',
+  path: '/rejected/',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInRunsIndexRoute = SignedInRunsIndexRouteImport.update({
   id: '/runs/',
   path: '/runs/',
@@ -39,39 +76,95 @@ const SignedInRunsRunIdRoute = SignedInRunsRunIdRouteImport.update({
   path: '/runs/$runId',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInRejectedFeedStoneIdRoute =
+  SignedInRejectedFeedStoneIdRouteImport.update({
+    id: '/rejected/$feed/$stoneId',
+    path: '/rejected/$feed/$stoneId',
+    getParentRoute: () => SignedInRoute,
+  } as any)
 
 export interface FileRoutesByFullPath {
   '/': typeof SignedInIndexRoute
   '/login': typeof LoginRoute
+  '/api-keys': typeof SignedInApiKeysRoute
+  '/audit-log': typeof SignedInAuditLogRoute
+  '/error-logs': typeof SignedInErrorLogsRoute
+  '/holds': typeof SignedInHoldsRoute
+  '/orders': typeof SignedInOrdersRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/rejected/': typeof SignedInRejectedIndexRoute
   '/runs/': typeof SignedInRunsIndexRoute
+  '/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
 }
 export interface FileRoutesByTo {
   '/login': typeof LoginRoute
+  '/api-keys': typeof SignedInApiKeysRoute
+  '/audit-log': typeof SignedInAuditLogRoute
+  '/error-logs': typeof SignedInErrorLogsRoute
+  '/holds': typeof SignedInHoldsRoute
+  '/orders': typeof SignedInOrdersRoute
   '/': typeof SignedInIndexRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/rejected': typeof SignedInRejectedIndexRoute
   '/runs': typeof SignedInRunsIndexRoute
+  '/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
 }
 export interface FileRoutesById {
   __root__: typeof rootRouteImport
   '/_signed-in': typeof SignedInRouteWithChildren
   '/login': typeof LoginRoute
+  '/_signed-in/api-keys': typeof SignedInApiKeysRoute
+  '/_signed-in/audit-log': typeof SignedInAuditLogRoute
+  '/_signed-in/error-logs': typeof SignedInErrorLogsRoute
+  '/_signed-in/holds': typeof SignedInHoldsRoute
+  '/_signed-in/orders': typeof SignedInOrdersRoute
   '/_signed-in/': typeof SignedInIndexRoute
   '/_signed-in/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/_signed-in/rejected/': typeof SignedInRejectedIndexRoute
   '/_signed-in/runs/': typeof SignedInRunsIndexRoute
+  '/_signed-in/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
 }
 export interface FileRouteTypes {
   fileRoutesByFullPath: FileRoutesByFullPath
-  fullPaths: '/' | '/login' | '/runs/$runId' | '/runs/'
+  fullPaths:
+    | '/'
+    | '/login'
+    | '/api-keys'
+    | '/audit-log'
+    | '/error-logs'
+    | '/holds'
+    | '/orders'
+    | '/runs/$runId'
+    | '/rejected/'
+    | '/runs/'
+    | '/rejected/$feed/$stoneId'
   fileRoutesByTo: FileRoutesByTo
-  to: '/login' | '/' | '/runs/$runId' | '/runs'
+  to:
+    | '/login'
+    | '/api-keys'
+    | '/audit-log'
+    | '/error-logs'
+    | '/holds'
+    | '/orders'
+    | '/'
+    | '/runs/$runId'
+    | '/rejected'
+    | '/runs'
+    | '/rejected/$feed/$stoneId'
   id:
     | '__root__'
     | '/_signed-in'
     | '/login'
+    | '/_signed-in/api-keys'
+    | '/_signed-in/audit-log'
+    | '/_signed-in/error-logs'
+    | '/_signed-in/holds'
+    | '/_signed-in/orders'
     | '/_signed-in/'
     | '/_signed-in/runs/$runId'
+    | '/_signed-in/rejected/'
     | '/_signed-in/runs/'
+    | '/_signed-in/rejected/$feed/$stoneId'
   fileRoutesById: FileRoutesById
 }
 export interface RootRouteChildren {
@@ -102,6 +195,48 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInIndexRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/api-keys': {
+      id: '/_signed-in/api-keys'
+      path: '/api-keys'
+      fullPath: '/api-keys'
+      preLoaderRoute: typeof SignedInApiKeysRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/audit-log': {
+      id: '/_signed-in/audit-log'
+      path: '/audit-log'
+      fullPath: '/audit-log'
+      preLoaderRoute: typeof SignedInAuditLogRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/error-logs': {
+      id: '/_signed-in/error-logs'
+      path: '/error-logs'
+      fullPath: '/error-logs'
+      preLoaderRoute: typeof SignedInErrorLogsRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/holds': {
+      id: '/_signed-in/holds'
+      path: '/holds'
+      fullPath: '/holds'
+      preLoaderRoute: typeof SignedInHoldsRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/orders': {
+      id: '/_signed-in/orders'
+      path: '/orders'
+      fullPath: '/orders'
+      preLoaderRoute: typeof SignedInOrdersRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/rejected/': {
+      id: '/_signed-in/rejected/'
+      path: '/rejected'
+      fullPath: '/rejected/'
+      preLoaderRoute: typeof SignedInRejectedIndexRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/runs/': {
       id: '/_signed-in/runs/'
       path: '/runs'
@@ -116,19 +251,40 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInRunsRunIdRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/rejected/$feed/$stoneId': {
+      id: '/_signed-in/rejected/$feed/$stoneId'
+      path: '/rejected/$feed/$stoneId'
+      fullPath: '/rejected/$feed/$stoneId'
+      preLoaderRoute: typeof SignedInRejectedFeedStoneIdRouteImport
+      parentRoute: typeof SignedInRoute
+    }
   }
 }
 
 interface SignedInRouteChildren {
+  SignedInApiKeysRoute: typeof SignedInApiKeysRoute
+  SignedInAuditLogRoute: typeof SignedInAuditLogRoute
+  SignedInErrorLogsRoute: typeof SignedInErrorLogsRoute
+  SignedInHoldsRoute: typeof SignedInHoldsRoute
+  SignedInOrdersRoute: typeof SignedInOrdersRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
   SignedInRunsRunIdRoute: typeof SignedInRunsRunIdRoute
+  SignedInRejectedIndexRoute: typeof SignedInRejectedIndexRoute
   SignedInRunsIndexRoute: typeof SignedInRunsIndexRoute
+  SignedInRejectedFeedStoneIdRoute: typeof SignedInRejectedFeedStoneIdRoute
 }
 
 const SignedInRouteChildren: SignedInRouteChildren = {
+  SignedInApiKeysRoute: SignedInApiKeysRoute,
+  SignedInAuditLogRoute: SignedInAuditLogRoute,
+  SignedInErrorLogsRoute: SignedInErrorLogsRoute,
+  SignedInHoldsRoute: SignedInHoldsRoute,
+  SignedInOrdersRoute: SignedInOrdersRoute,
   SignedInIndexRoute: SignedInIndexRoute,
   SignedInRunsRunIdRoute: SignedInRunsRunIdRoute,
+  SignedInRejectedIndexRoute: SignedInRejectedIndexRoute,
   SignedInRunsIndexRoute: SignedInRunsIndexRoute,
+  SignedInRejectedFeedStoneIdRoute: SignedInRejectedFeedStoneIdRoute,
 }
 
 const SignedInRouteWithChildren = SignedInRoute._addFileChildren(

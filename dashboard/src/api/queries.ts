@@ -1,5 +1,26 @@
 import { queryOptions } from "@tanstack/react-query";
-import { type ListRunsParams, listRuns, readMe, readRun, readRunQuality, readSummary } from "./generated";
+import {
+  type ListAllHoldsParams,
+  type ListAllOrdersParams,
+  type ListApiKeysParams,
+  type ListAuditLogParams,
+  type ListErrorLogsParams,
+  type ListRejectedParams,
+  type ListRunsParams,
+  listAllHolds,
+  listAllOrders,
+  listApiKeys,
+  listAuditLog,
+  listErrorLogs,
+  listErrorServices,
+  listRejected,
+  listRuns,
+  readMe,
+  readRejected,
+  readRun,
+  readRunQuality,
+  readSummary,
+} from "./generated";
 
 /** How often what has no live stream is asked for again. */
 export const POLL_MILLISECONDS = 10_000;
@@ -15,12 +36,20 @@ export const summaryQuery = queryOptions({
   queryFn: async ({ signal }) => (await readSummary({ signal })).data,
 });
 
-export const runsQuery = (filters: ListRunsParams) =>
-  queryOptions({
-    queryKey: ["runs", filters],
-    queryFn: ({ signal }) => listRuns(filters, { signal }),
+/** A page of a list. The one before stays on screen until the next has come. */
+function listQuery<Filters, Page>(
+  name: string,
+  list: (filters: Filters, options: RequestInit) => Promise<Page>,
+  filters: Filters,
+) {
+  return queryOptions({
+    queryKey: [name, filters],
+    queryFn: ({ signal }) => list(filters, { signal }),
     placeholderData: (previous) => previous,
   });
+}
+
+export const runsQuery = (filters: ListRunsParams) => listQuery("runs", listRuns, filters);
 
 export const runQuery = (runId: string) =>
   queryOptions({
@@ -33,3 +62,27 @@ export const qualityQuery = (runId: string) =>
     queryKey: ["quality", runId],
     queryFn: async ({ signal }) => (await readRunQuality(runId, { signal })).data,
   });
+
+export const rejectedQuery = (filters: ListRejectedParams) => listQuery("rejected", listRejected, filters);
+
+export const rejectedStoneQuery = (feed: string, supplierStoneId: string) =>
+  queryOptions({
+    queryKey: ["rejected-stone", feed, supplierStoneId],
+    queryFn: async ({ signal }) => (await readRejected(feed, supplierStoneId, { signal })).data,
+  });
+
+export const apiKeysQuery = (filters: ListApiKeysParams) => listQuery("api-keys", listApiKeys, filters);
+
+export const ordersQuery = (filters: ListAllOrdersParams) => listQuery("orders", listAllOrders, filters);
+
+export const holdsQuery = (filters: ListAllHoldsParams) => listQuery("holds", listAllHolds, filters);
+
+export const auditLogQuery = (filters: ListAuditLogParams) => listQuery("audit-log", listAuditLog, filters);
+
+export const errorLogsQuery = (filters: ListErrorLogsParams) =>
+  listQuery("error-logs", listErrorLogs, filters);
+
+export const errorServicesQuery = queryOptions({
+  queryKey: ["error-logs", "services"],
+  queryFn: async ({ signal }) => (await listErrorServices({ signal })).data,
+});

@@ -29,9 +29,19 @@ export function AttentionList({ summary }: { summary: Summary }) {
       </Thing>
     ),
     openRejections > 0 && (
-      <Thing key="rejections" what={`${formatStones(openRejections)} in quarantine: they cannot be sold`} />
+      <Thing key="rejections" what={`${formatStones(openRejections)} in quarantine: they cannot be sold`}>
+        <Link to="/rejected" search={{ state: "open" }} className="text-accent underline">
+          See why
+        </Link>
+      </Thing>
     ),
-    errorsOfADay > 0 && <Thing key="errors" what={`${counted(errorsOfADay, "error")} logged in 24 hours`} />,
+    errorsOfADay > 0 && (
+      <Thing key="errors" what={`${counted(errorsOfADay, "error")} logged in 24 hours`}>
+        <Link to="/error-logs" className="text-accent underline">
+          Read them
+        </Link>
+      </Thing>
+    ),
   ].filter((thing) => thing !== false);
   if (things.length === 0) return <Empty title="Nothing needs a person." />;
   return <ul className="flex flex-col divide-y divide-line">{things}</ul>;

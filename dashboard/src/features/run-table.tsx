@@ -17,41 +17,45 @@ export const durationOf = (run: RunSummary, now: number): number | null =>
 
 export function RunTable({ runs }: { runs: RunSummary[] }) {
   const now = useNow();
-  if (runs.length === 0)
-    return (
-      <Empty title="No run yet">
-        <p className="mb-3">A full run reads the whole inventory and fills the catalogue.</p>
-        <StartRun kind="full" />
-      </Empty>
-    );
-  const columns: Column<RunSummary>[] = [
-    {
-      title: "Started",
-      cell: (run) => (
-        <Link
-          to="/runs/$runId"
-          params={{ runId: run.runId }}
-          className="whitespace-nowrap text-accent underline"
-        >
-          {formatMoment(run.startedAt)}
-        </Link>
-      ),
-    },
-    { title: "Type", cell: (run) => (run.isReplay ? "replay" : run.runType) },
-    {
-      title: "State",
-      cell: (run) => <StateBadge state={run.status === "partial" ? "partial" : run.state} />,
-    },
-    {
-      title: "Partitions",
-      cell: (run) =>
-        `${run.completedWorkers} of ${run.expectedWorkers}${run.failedWorkers > 0 ? `, ${run.failedWorkers} failed` : ""}`,
-      numeric: true,
-    },
-    { title: "Stones", cell: (run) => formatCount(run.distinctRecords), numeric: true },
-    { title: "Rejected", cell: (run) => formatCount(run.rejectedRecords), numeric: true },
-    { title: "Removed", cell: (run) => formatCount(run.removedRecords), numeric: true },
-    { title: "Duration", cell: (run) => formatDuration(durationOf(run, now)), numeric: true },
-  ];
-  return <Table caption="Runs" columns={columns} rows={runs} keyOf={(run) => run.runId} />;
+  if (runs.length === 0) return <NoRunYet />;
+  return <Table caption="runs" columns={runColumns(now)} rows={runs} keyOf={(run) => run.runId} />;
 }
+
+export function NoRunYet() {
+  return (
+    <Empty title="No run yet">
+      <p className="mb-3">A full run reads the whole inventory and fills the catalogue.</p>
+      <StartRun kind="full" />
+    </Empty>
+  );
+}
+
+export const runColumns = (now: number): Column<RunSummary>[] => [
+  {
+    title: "Started",
+    cell: (run) => (
+      <Link
+        to="/runs/$runId"
+        params={{ runId: run.runId }}
+        className="whitespace-nowrap text-accent underline"
+      >
+        {formatMoment(run.startedAt)}
+      </Link>
+    ),
+  },
+  { title: "Type", cell: (run) => (run.isReplay ? "replay" : run.runType) },
+  {
+    title: "State",
+    cell: (run) => <StateBadge state={run.status === "partial" ? "partial" : run.state} />,
+  },
+  {
+    title: "Partitions",
+    cell: (run) =>
+      `${run.completedWorkers} of ${run.expectedWorkers}${run.failedWorkers > 0 ? `, ${run.failedWorkers} failed` : ""}`,
+    numeric: true,
+  },
+  { title: "Stones", cell: (run) => formatCount(run.distinctRecords), numeric: true },
+  { title: "Rejected", cell: (run) => formatCount(run.rejectedRecords), numeric: true },
+  { title: "Removed", cell: (run) => formatCount(run.removedRecords), numeric: true },
+  { title: "Duration", cell: (run) => formatDuration(durationOf(run, now)), numeric: true },
+];

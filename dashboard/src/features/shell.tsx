@@ -9,10 +9,16 @@ import { Button } from "@/ui/button";
 import { ThemeToggle } from "@/ui/theme-toggle";
 
 /** Every page that the navigation offers, and what a key needs for it. */
-const PAGES: { to: "/" | "/runs"; label: string; needs: Permission }[] = [
+const PAGES = [
   { to: "/", label: "Overview", needs: "admin" },
   { to: "/runs", label: "Runs", needs: "admin" },
-];
+  { to: "/rejected", label: "Rejected stones", needs: "admin" },
+  { to: "/orders", label: "Orders", needs: "admin" },
+  { to: "/holds", label: "Holds", needs: "admin" },
+  { to: "/api-keys", label: "API keys", needs: "admin" },
+  { to: "/error-logs", label: "Error logs", needs: "admin" },
+  { to: "/audit-log", label: "Audit log", needs: "admin" },
+] as const satisfies { to: string; label: string; needs: Permission }[];
 
 export function Shell({ me, children }: { me: Me | undefined; children: ReactNode }) {
   const [isOpen, setOpen] = useState(false);

@@ -3,14 +3,14 @@ import { createFileRoute } from "@tanstack/react-router";
 import type { ListRunsParams } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { runsQuery } from "@/api/queries";
-import { RunTable } from "@/features/run-table";
+import { NoRunYet, runColumns } from "@/features/run-table";
 import { StartRun } from "@/features/start-run";
-import { formatCount } from "@/format";
-import { Answer } from "@/ui/answer";
+import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Empty } from "@/ui/notices";
-import { Pages } from "@/ui/pages";
+import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
+import { useNow } from "@/ui/use-now";
 
 const STATUSES = ["running", "completed", "partial", "failed"] as const;
 const TYPES = ["full", "incremental"] as const;
@@ -25,21 +25,19 @@ interface Search {
 export function readSearch(search: Record<string, unknown>): Search {
   const given = [search.status].flat();
   const status = STATUSES.filter((each) => given.includes(each));
-  const page = Number(search.page);
   return {
     status: status.length > 0 ? status : undefined,
     runType: TYPES.find((each) => each === search.runType),
-    page: Number.isSafeInteger(page) && page > 1 ? page : undefined,
+    page: readPage(search.page),
   };
 }
 
 export const Route = createFileRoute("/_signed-in/runs/")({ validateSearch: readSearch, component: Runs });
 
-const PER_PAGE = 25;
-
 function Runs() {
   const search = Route.useSearch();
   const navigate = Route.useNavigate();
+  const now = useNow();
   const refetchInterval = usePollUnlessLive();
   const filters: ListRunsParams = {
     page: search.page,
@@ -78,32 +76,23 @@ function Runs() {
         />
       </div>
       <Panel title="Newest first">
-        <Answer of={runs}>
-          {({ data, pagination }) =>
-            data.length === 0 && isFiltered ? (
+        <PagedList
+          of={runs}
+          noun="run"
+          columns={runColumns(now)}
+          keyOf={(run) => run.runId}
+          page={search.page ?? 1}
+          onPage={(page) => void navigate({ search: { ...search, page } })}
+          empty={
+            isFiltered ? (
               <Empty title="No run is like that">
-                <button
-                  type="button"
-                  className="text-accent underline"
-                  onClick={() => void navigate({ search: {} })}
-                >
-                  Show all runs
-                </button>
+                <Button onClick={() => void navigate({ search: {} })}>Show all runs</Button>
               </Empty>
             ) : (
-              <>
-                <RunTable runs={data} />
-                <Pages
-                  page={search.page ?? 1}
-                  total={pagination.total}
-                  perPage={PER_PAGE}
-                  what={(total) => `${formatCount(total)} runs`}
-                  onChange={(page) => void navigate({ search: { ...search, page } })}
-                />
-              </>
+              <NoRunYet />
             )
           }
-        </Answer>
+        />
       </Panel>
     </Page>
   );

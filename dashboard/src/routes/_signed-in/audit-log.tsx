@@ -1,0 +1,79 @@
+import { useQuery } from "@tanstack/react-query";
+import { createFileRoute } from "@tanstack/react-router";
+import type { Act } from "@/api/generated";
+import { auditLogQuery } from "@/api/queries";
+import { formatMoment } from "@/format";
+import { Button } from "@/ui/button";
+import { Empty } from "@/ui/notices";
+import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { Page, Panel } from "@/ui/panel";
+import type { Column } from "@/ui/table";
+
+const FILTERS = ["actor", "action", "subject"] as const;
+type Filter = (typeof FILTERS)[number];
+type Search = { [Name in Filter]?: string } & { page?: number };
+
+const textOf = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+
+export const Route = createFileRoute("/_signed-in/audit-log")({
+  validateSearch: (search: Record<string, unknown>): Search => ({
+    actor: textOf(search.actor),
+    action: textOf(search.action),
+    subject: textOf(search.subject),
+    page: readPage(search.page),
+  }),
+  component: AuditLog,
+});
+
+function AuditLog() {
+  const search = Route.useSearch();
+  const navigate = Route.useNavigate();
+  const acts = useQuery(auditLogQuery({ ...search, limit: PER_PAGE }));
+  const filter = (change: Search) => void navigate({ search: { ...search, page: undefined, ...change } });
+  const chosen = FILTERS.filter((name) => search[name] !== undefined);
+  return (
+    <Page title="Audit log">
+      {chosen.length > 0 && (
+        <div className="flex flex-wrap gap-2">
+          {chosen.map((name) => (
+            <Button key={name} onClick={() => filter({ [name]: undefined })}>
+              {name}: {search[name]} ✕
+            </Button>
+          ))}
+        </div>
+      )}
+      <Panel title="Every change that a person made, the newest first">
+        <PagedList
+          of={acts}
+          noun="change"
+          columns={columns(filter)}
+          keyOf={(act) => act.id}
+          page={search.page ?? 1}
+          onPage={(page) => void navigate({ search: { ...search, page } })}
+          empty={<Empty title="Nobody has changed anything yet." />}
+        />
+      </Panel>
+    </Page>
+  );
+}
+
+const columns = (onFilter: (change: Search) => void): Column<Act>[] => [
+  { title: "When", cell: (act) => formatMoment(act.createdAt) },
+  ...FILTERS.map((name) => ({
+    title: { actor: "Who", action: "What", subject: "Of what" }[name],
+    cell: (act: Act) => (
+      <button
+        type="button"
+        title="Show only these"
+        className="text-left break-all text-accent underline"
+        onClick={() => onFilter({ [name]: act[name] })}
+      >
+        {act[name]}
+      </button>
+    ),
+  })),
+  {
+    title: "Details",
+    cell: (act) => <code className="text-xs break-all text-muted">{JSON.stringify(act.details)}</code>,
+  },
+];
