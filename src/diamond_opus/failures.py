@@ -1,4 +1,4 @@
-"""Tells people that a run failed, and which command puts it right, whoever dies on the way.
+"""Tells people what only they can put right, and by which command: that a run failed, that the disk is full.
 
 Why a run failed is written with the failure, in one transaction; that it was told, after it was. So whoever fails a
 run tells it at once, and the sweeper tells what was not told: at least once, in the worst case twice.
@@ -6,8 +6,10 @@ run tells it at once, and the sweeper tells what was not told: at least once, in
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import DiskFull
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
@@ -47,3 +49,32 @@ def _alert(run: Run, failure: Failure) -> Alert:
         text=f"{run.error}. The watermark {watermark}.{removal} When the cause is mended: {command}",
         run_id=str(run.run_id),
     )
+
+
+class FullDisk:
+    """Tells people that the database has no room, once until something could be written again.
+
+    Every process that meets it tells it, for none knows of the others while nothing can be written.
+    """
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+        self._is_told = False
+
+    def note_room(self) -> None:
+        self._is_told = False
+
+    async def tell(self, error: BaseException, run_id: UUID) -> None:
+        """Unless it is something else, or told already."""
+        if not isinstance(error, DiskFull) or self._is_told:
+            return
+        self._is_told = True
+        await self._alerts.raise_alert(
+            Alert(
+                severity=Severity.ERROR,
+                event="database_full",
+                title=f"The database has no room left; run {run_id} waits",
+                text=f"{error}. Make room on the server's disk; the run goes on by itself: diamond status {run_id}",
+                run_id=str(run_id),
+            )
+        )

@@ -170,6 +170,34 @@ async def test_a_database_that_serves_nobody_counts_against_no_partition(pool: P
     assert (await state_of(world, run))["state"] == "completed"
 
 
+async def test_a_full_disk_is_told_once_by_a_worker_and_again_when_there_was_room_between(pool: Pool) -> None:
+    listed = [*stones(20), *stones(20, lab_grown=True)]
+    world = World(pool, ScriptedSupplier(listed), retry_first_backoff_seconds=0.001)
+    run = await world.plan()
+    await world.rows(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
+    )
+    worker = world.process.worker()
+
+    async def read_on_a_full_disk(partition_id: str) -> None:
+        await world.rows(
+            "CREATE TRIGGER no_room BEFORE INSERT ON raw_diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
+        )
+        for _ in range(3):
+            await worker.handle(work_item(run, partition_id))
+            await asyncio.sleep(0.002)
+        await world.rows("DROP TRIGGER no_room ON raw_diamonds")
+
+    await read_on_a_full_disk(NATURAL)
+    assert world.alerts.events == ["database_full"]
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+
+    await worker.handle(work_item(run, NATURAL))
+    await read_on_a_full_disk("lab-grown-01")
+    assert world.alerts.events == ["database_full", "database_full"]
+
+
 async def test_the_longest_wait_is_a_setting(pool: Pool) -> None:
     world = World(
         pool,

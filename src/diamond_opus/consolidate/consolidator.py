@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.consolidate.acceptance import settle_accepted
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
 from diamond_opus.consolidate.removal import remove_missing
@@ -20,7 +20,7 @@ from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal
-from diamond_opus.failures import tell_failures
+from diamond_opus.failures import FullDisk, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone
@@ -77,6 +77,7 @@ class Consolidator:
         self._sources = sources
         self._watermarks = watermarks
         self._alerts = alerts
+        self._full_disk = FullDisk(alerts)
         self._clock = clock
         self._settings = settings
 
@@ -189,7 +190,10 @@ class Consolidator:
                 raise _RunOver(f"run {run.run_id} is {row[0] if row else 'gone'}")
             return await consolidate_batch(conn, run.run_id, run.feed, self._mappers[run.feed], **batch)
 
-        return await run_in_transaction(self._pool, work)
+        outcome = await run_in_transaction(self._pool, work)
+        if outcome.last_id is not None:  # an empty batch writes nothing
+            self._full_disk.note_room()
+        return outcome
 
     async def _finalise(self, run: Run) -> None:
         """Remove what is gone, move the watermark, then the run's row: in this order, so that repeating is harmless."""
@@ -250,8 +254,7 @@ class Consolidator:
         raises; the sweeper finds the run when it is back.
         """
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
-        if isinstance(error, psycopg.errors.DiskFull):
-            await self._tell_disk_full(run, error)
+        await self._full_disk.tell(error, run.run_id)
         async with self._pool.connection() as conn:
             state = await consolidating.postpone_consolidation(
                 conn,
@@ -264,17 +267,6 @@ class Consolidator:
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=run.feed)
-
-    async def _tell_disk_full(self, run: Run, error: Exception) -> None:
-        await self._alerts.raise_alert(
-            Alert(
-                severity=Severity.ERROR,
-                event="database_full",
-                title=f"The database has no room left; run {run.run_id} waits",
-                text=f"{error}. Make room on the server's disk; the run goes on by itself: diamond status {run.run_id}",
-                run_id=str(run.run_id),
-            )
-        )
 
 
 def _is_caused_by_values(error: psycopg.Error) -> bool:

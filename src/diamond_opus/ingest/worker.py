@@ -17,7 +17,7 @@ from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.domain.selection import Selection
-from diamond_opus.failures import tell_failures
+from diamond_opus.failures import FullDisk, tell_failures
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.ingest.partition import PartitionReader
 from diamond_opus.ingest.read_range import Batch, ReadingSettings
@@ -92,6 +92,7 @@ class Worker:
         self._clock = clock
         self._settings = settings
         self._is_supplier_out = False
+        self._full_disk = FullDisk(alerts)
 
     async def handle(self, message: Received) -> None:
         """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend.
@@ -131,6 +132,7 @@ class Worker:
         except Retryable as error:
             await self._end_retryable(source, item, claimed, error)
         except (DiamondError, psycopg.Error, OSError) as error:
+            await self._full_disk.tell(error, claimed.run_id)
             await self._end_failed(item, claimed, str(error), counts=not is_outage(error))
         except Exception as error:
             # A fault of ours: told at once with its trace, and the partition fails by its attempts, not by silence.
@@ -237,6 +239,7 @@ class Worker:
                 )
 
         await run_in_transaction(self._pool, work)
+        self._full_disk.note_room()
 
     async def _end_failed(
         self,
