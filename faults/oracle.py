@@ -25,6 +25,13 @@ _CONTENT = {
         WHERE resolved_at IS NULL AND readable""",
 }
 
+UNTOLD_FAILURES = """
+    SELECT run_id, error FROM run_metadata AS r
+    WHERE state = 'failed' AND NOT EXISTS (
+        SELECT FROM error_logs AS e
+        WHERE e.context ->> 'alert' = r.failure AND e.context ->> 'runId' = r.run_id::text
+    )"""
+
 #: Everything that a schedule must not leave behind, each with its rows.
 _LEFTOVERS = {
     "a violation": "SELECT what FROM faults.violations ORDER BY at LIMIT 5",
@@ -56,14 +63,35 @@ _LEFTOVERS = {
         ) OR failed_workers <> (
             SELECT count(*) FROM partition_progress AS p WHERE p.run_id = r.run_id AND p.state = 'failed'
         )""",
+    "a lost answer that nobody was told of": """
+        SELECT id, status FROM purchase_history AS p
+        WHERE status = 'unknown' AND (reported_at IS NULL OR NOT EXISTS (
+            SELECT FROM error_logs AS e
+            WHERE e.context ->> 'alert' = 'order_unknown' AND e.context ->> 'orderId' = p.id::text
+        ))""",
+    "a stone on sale that may be ordered": """
+        SELECT supplier_stone_id FROM purchase_history AS p JOIN diamonds AS d USING (feed, supplier_stone_id)
+        WHERE p.status IN ('sending', 'unknown', 'ordered', 'confirmed') AND d.availability = 'available'""",
+    "a failed run that nobody was told of": UNTOLD_FAILURES,
     "two orders of one stone": """
         SELECT supplier_stone_id FROM purchase_history
         WHERE status IN ('sending', 'unknown', 'ordered', 'confirmed')
         GROUP BY supplier_stone_id HAVING count(*) > 1""",
 }
 
+#: What each run tells of itself, in the order in which they began.
+_FIGURES = """
+    SELECT expected_records AS expected, fetched_records AS fetched, distinct_records AS distinct,
+        unreadable_records AS unreadable, rejected_records AS rejected
+    FROM run_overview ORDER BY started_at"""
+
+_GROW_BY_ORDERS = frozenset({"expected", "fetched", "distinct"})
+
 #: By table and stone a hash of its content.
 Content = Mapping[str, Mapping[str, str]]
+
+#: By their names.
+Figures = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +107,7 @@ class Expected:
     present: Set[str]
     doubtful: Set[str]
     requests: tuple[int, int]
+    figures: Sequence[Figures]
     template: str
 
 
@@ -88,6 +117,30 @@ def read_content(url: str) -> Content:
         return {
             name: dict(conn.execute(hashes.format(sql).encode()).fetchall()) for name, sql in _CONTENT.items()
         }
+
+
+def read_figures(url: str) -> Sequence[Figures]:
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
+        return conn.execute(_FIGURES.encode()).fetchall()
+
+
+def wrong_figures(url: str, expected: Expected, *, bought: int) -> list[str]:
+    """Where runs that met the same supplier as the quiet ones tell something else of it than those.
+
+    Stones that are ``bought`` while the last run reads are listed anew, as changed.
+    """
+    found = read_figures(url)
+    if len(found) != len(expected.figures):
+        return [f"{len(found)} runs instead of {len(expected.figures)}"]
+    last = len(found)
+    return [
+        f"run {number} tells {dict(told)}, it should be {dict(true)}"
+        for number, (told, true) in enumerate(zip(found, expected.figures, strict=True), 1)
+        if not all(
+            0 <= told[name] - true[name] <= (bought if number == last and name in _GROW_BY_ORDERS else 0)
+            for name in true
+        )
+    ]
 
 
 def present_stones(supplier: Supplier) -> tuple[set[str], set[str]]:

@@ -33,6 +33,9 @@ from faults.timeline import Supplier
 
 _LOOK_SECONDS = 0.1
 
+#: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
+_PROMISED_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -83,7 +86,9 @@ class Play:
         self.tampered: set[str] = set()
         self.outcome = Outcome(schedule)
         self._patience = patience
+        self._as_shipped = as_shipped
         self._tasks: set[asyncio.Task[None]] = set()
+        self._begun: set[str] = set()
         self._open_causes = 0
         self._monitor = Monitor(self.url)
         self._watching: psycopg.AsyncConnection[dict[str, Any]] | None = None
@@ -95,14 +100,17 @@ class Play:
         task.add_done_callback(self._note_end)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
-        """What a fault meets is its own business, such as a server that is away; what it finds wrong is not."""
+        """A fault may meet another, such as a server that is away; all else that it meets is a fault of somebody's."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, AssertionError):
             self.outcome.faults.append(str(error))
+        elif error is not None and not isinstance(error, psycopg.OperationalError | OSError):
+            self.outcome.faults.append(f"the harness failed: {error!r}")
 
     def note(self, kind: str) -> None:
         """A fault that is over in the moment it happens."""
+        self._begun.add(kind)
         self.outcome.injected[kind] += 1
         self._monitor.healed()
 
@@ -110,11 +118,12 @@ class Play:
         await self.suffer(injection.kind, INJECTIONS[injection.kind](self, Random(injection.seed)))
 
     async def suffer(self, kind: str, fault: Awaitable[None]) -> None:
-        """A fault that lasts until ``fault`` is done."""
-        self.outcome.injected[kind] += 1
+        """A fault that lasts until ``fault`` is done; one that could not be done did not happen."""
+        self._begun.add(kind)
         self._open_causes += 1
         try:
             await fault
+            self.outcome.injected[kind] += 1
         finally:
             self._open_causes -= 1
             self._monitor.healed()
@@ -135,7 +144,7 @@ class Play:
         for injection in self.schedule.injections:
             if number == 3 or injection.run > number or injection.kind == "two_schedulers":
                 continue
-            if injection.run < number and self.outcome.injected[injection.kind]:
+            if injection.run < number and injection.kind in self._begun:
                 continue
             if injection.point is not None:
                 self.weather.rules.append(rule_for(self, injection))
@@ -202,6 +211,7 @@ class Play:
         assert run is not None
         if not any(injection.kind == "pages_refused" for injection in self.schedule.injections):
             raise Stuck(f"a person is needed: {run['error']}")
+        await self._until_told()
         async with (
             open_pipeline(self.crew.settings, self.url, service="operator", needs_source=False) as pipeline,
             pipeline.pool.connection() as conn,
@@ -215,6 +225,14 @@ class Play:
                 await runs.retry_run(conn, run_id, actor="operator")
                 due = await runs.take_due_partitions(conn, quiet_seconds=0)
                 await wake_partitions(pipeline.queues["work-items"], due)
+
+    async def _until_told(self) -> None:
+        """An operator acts on an alert; without one there is nobody who would."""
+        deadline = time.monotonic() + self._patience.settling_seconds
+        while (untold := await self._ask(oracle.UNTOLD_FAILURES)) is not None:
+            if time.monotonic() > deadline:
+                raise Stuck(f"run {untold['run_id']} failed, and nobody was told")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def until_over(self, *, seconds: float | None) -> None:
         """Wait for the end of the newest run: so long, or for as long as causes last and a minute more."""
@@ -252,11 +270,19 @@ class Play:
         is_exact = not self.schedule.timeline.moves and not self._was_forced
         apart = self.tampered | shop.traded | expected.doubtful
         faults += oracle.differences(self.url, expected, apart=apart, removals_count=is_exact)
+        if is_exact:
+            faults += oracle.wrong_figures(self.url, expected, bought=len(shop.traded))
         faults += oracle.wrong_orders(self.url, self.supplier)
         faults += shop.complaints
         faults += self.crew.broken()
         self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
         self.outcome.recoveries = self._monitor.recoveries
+        if self._as_shipped:
+            faults += [
+                f"it stood still for {seconds:.0f} s after the end of a fault"
+                for seconds in self._monitor.recoveries
+                if seconds > _PROMISED_SECONDS
+            ]
         self.outcome.unknown_orders = oracle.unknown_orders(self.url)
 
     async def _end_tasks(self) -> None:
@@ -324,6 +350,11 @@ async def play(
         except AssertionError as stuck:
             outcome = playing.outcome
             outcome.faults.append(str(stuck))
+        except (
+            Exception
+        ) as error:  # of the harness: the other schedules go on, and this one can be played again
+            outcome = playing.outcome
+            outcome.faults.append(f"the harness failed: {error!r}")
         if outcome.is_good:
             await asyncio.to_thread(ground.drop, database)
         return outcome

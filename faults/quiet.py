@@ -75,9 +75,9 @@ class QuietHistories:
             supplier.move_between()
             second = await _read(supplier, url, RunType.INCREMENTAL)
             assert not oracle.leftovers(url), oracle.leftovers(url)
-            content = oracle.read_content(url)
+            content, figures = oracle.read_content(url), oracle.read_figures(url)
             await asyncio.to_thread(self._ground.drop, database)
-            return Expected(content, *oracle.present_stones(supplier), (first, second), template)
+            return Expected(content, *oracle.present_stones(supplier), (first, second), figures, template)
 
 
 async def _read(supplier: Supplier, url: str, run_type: RunType) -> int:
