@@ -316,3 +316,23 @@ async def test_a_new_stone_is_never_a_candidate(world: World) -> None:
     world.supplier.list(Listed("new"))
     await world.run()
     assert await candidates(world) == {}
+
+
+async def test_a_supplier_who_answers_nobody_is_waited_for_while_a_run_is_ended(world: World) -> None:
+    await world.run()
+    world.supplier.withdraw("nat-00003")
+    run = await world.read_run()
+
+    async def away(_ids: object) -> None:
+        raise Retryable("nivoda: look-up answered 503")
+
+    world.supplier.before_look_up, world.supplier.is_out = away, True
+    for _ in range(8):
+        await world.process.consolidator().consolidate(run.run_id)
+        await world.rows("UPDATE run_metadata SET next_attempt_at = NULL WHERE run_id = %s", run.run_id)
+    assert (await world.get_run(run.run_id)).state is RunState.CONSOLIDATING
+    assert "consolidation_failed" not in world.alerts.events
+
+    world.supplier.before_look_up, world.supplier.is_out = None, False
+    finished = await world.finish(run.run_id)
+    assert (finished.state, finished.removed_records) == (RunState.COMPLETED, 1)

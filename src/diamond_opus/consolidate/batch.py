@@ -43,11 +43,15 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """``last_id`` is where the next batch of the pass begins; None when nothing was claimed."""
+    """``last_id`` is where the next batch of the pass begins; None when nothing was claimed.
+
+    ``payload_bytes`` is what the claimed payloads were together.
+    """
 
     processed: int
     rejected: int
     last_id: str | None
+    payload_bytes: int = 0
 
 
 async def consolidate_batch(
@@ -87,7 +91,8 @@ async def consolidate_batch(
         QUERIES["count_batch"],
         {"run_id": run_id, "processed": len(claimed), "rejected": len(mapped.rejected)},
     )
-    return BatchOutcome(len(claimed), len(mapped.rejected), max(claimed.stone_ids))
+    size = sum(map(len, claimed.payloads))
+    return BatchOutcome(len(claimed), len(mapped.rejected), max(claimed.stone_ids), size)
 
 
 def _map(claimed: Claimed, mapper: StoneMapper) -> Mapped:

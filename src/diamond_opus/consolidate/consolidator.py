@@ -19,7 +19,7 @@ from diamond_opus.consolidate.removal import remove_missing
 from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
-from diamond_opus.domain.errors import DiamondError, Fatal
+from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.failures import FullDisk, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability.logging import get_logger
@@ -32,6 +32,12 @@ from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunTyp
 from diamond_opus.watermark.protocol import Watermark, WatermarkStore, advance
 
 log = get_logger("consolidate")
+
+#: What the payloads of a batch may be together; in memory a batch is some times as large. 2,000 usual ones have 6 MB.
+_BATCH_BYTES = 16 * 1024 * 1024
+
+#: How many stones are looked at to learn how large they are.
+_FIRST_BATCH = 200
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -141,19 +147,23 @@ class Consolidator:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drain_alone(self, run: Run) -> None:
-        after = ""
+        after, limit = "", min(_FIRST_BATCH, self._settings.batch_size)
         while True:
-            outcome = await self._batch(run, after)
+            outcome = await self._batch(run, after, limit)
             if outcome.last_id is not None:
-                after = outcome.last_id
+                after, limit = outcome.last_id, self._next_limit(outcome)
             elif after:
                 after = ""  # once more from the start: what others gave back lies behind us
             else:
                 return
 
-    async def _batch(self, run: Run, after: str) -> BatchOutcome:
+    def _next_limit(self, outcome: BatchOutcome) -> int:
+        """As many stones as a batch may have, or as many as will be small enough if they are like the last ones."""
+        fitting = _BATCH_BYTES * outcome.processed // max(1, outcome.payload_bytes)
+        return max(1, min(self._settings.batch_size, fitting))
+
+    async def _batch(self, run: Run, after: str, limit: int) -> BatchOutcome:
         """One batch; values that the database refuses are tried three times, then halved, then quarantined alone."""
-        limit = self._settings.batch_size
         for attempt in range(3):
             try:
                 return await self._transact(run, after=after, limit=limit)
@@ -180,7 +190,12 @@ class Consolidator:
         half = len(ids) // 2
         first = await self._bisect(run, ids[:half])
         second = await self._bisect(run, ids[half:])
-        return BatchOutcome(first.processed + second.processed, first.rejected + second.rejected, ids[-1])
+        return BatchOutcome(
+            first.processed + second.processed,
+            first.rejected + second.rejected,
+            ids[-1],
+            first.payload_bytes + second.payload_bytes,
+        )
 
     async def _transact(self, run: Run, **batch: Any) -> BatchOutcome:
         async def work(conn: AsyncConnection[Any]) -> BatchOutcome:
@@ -250,10 +265,11 @@ class Consolidator:
     async def _postpone(self, run: Run, error: Exception) -> None:
         """Try again later; what no retry can mend, or what failed too often, fails the run and alerts.
 
-        A database that serves nobody is waited for, however long it takes. One that is away cannot even be told, and
-        raises; the sweeper finds the run when it is back.
+        A database that serves nobody and a supplier who answers nobody are waited for, however long it takes. A
+        database that is away cannot even be told, and raises; the sweeper finds the run when it is back.
         """
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
+        waits_for_others = is_outage(error) or await self._is_supplier_out(run, error)
         await self._full_disk.tell(error, run.run_id)
         async with self._pool.connection() as conn:
             state = await consolidating.postpone_consolidation(
@@ -262,11 +278,16 @@ class Consolidator:
                 error=f"consolidation: {error}",
                 delay_seconds=self._settings.first_backoff_seconds,
                 longest_delay_seconds=self._settings.longest_backoff_seconds,
-                max_attempts=None if is_outage(error) else attempts,
+                max_attempts=None if waits_for_others else attempts,
             )
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=run.feed)
+
+    async def _is_supplier_out(self, run: Run, error: Exception) -> bool:
+        """Whether the supplier, who is asked about missing stones, answers nobody: no fault of the run's."""
+        source = self._sources.get(run.feed)
+        return isinstance(error, Retryable) and source is not None and not await source.is_answering()
 
 
 def _is_caused_by_values(error: psycopg.Error) -> bool:

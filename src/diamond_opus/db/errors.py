@@ -20,6 +20,7 @@ _TRANSIENT_STATES = frozenset(
         "57P02",  # crash_shutdown
         "57P03",  # cannot_connect_now
         "57P05",  # idle_session_timeout
+        "25P03",  # idle_in_transaction_session_timeout: this process stood still in the middle
     }
 )
 _CONNECTION_CLASS = "08"

@@ -138,9 +138,13 @@ async def _snapshot(conn: Connection, timeout: str | None, name: str | None) -> 
     """Begun with all its settings in one message: a page has four exchanges with the server instead of six."""
     if _is_in_transaction(conn):
         raise RuntimeError("a snapshot was asked for inside another transaction, which would end with it")
-    begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    # A reader keeps no rows, and may wait: for a slow client of an export, or for others to use its snapshot.
+    begin = [
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+    ]
     if name is not None:
-        begin.append(f"SET TRANSACTION SNAPSHOT {_quoted(name)}")
+        begin.insert(1, f"SET TRANSACTION SNAPSHOT {_quoted(name)}")
     if timeout is not None:
         begin.append(timeout)
     try:
@@ -195,6 +199,15 @@ def _backoff(attempt: int) -> float:
     return random.uniform(longest / 2, longest)
 
 
+#: A process that is stopped, or whose machine is gone, between two statements of a transaction would keep its locks for
+#: ever: no statement of it is running, and the server waits for the next. Half a minute is what a lease lasts. The
+#: keepalives are the server's own, for a client that is gone without a word.
+_UNTIL_GIVEN_UP = (
+    b"SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 30;"
+    b" SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+)
+
+
 def _connection_settings(application_name: str, connect_timeout_seconds: float) -> dict[str, Any]:
     return {
         "autocommit": True,
@@ -210,6 +223,7 @@ def _connection_settings(application_name: str, connect_timeout_seconds: float) 
 async def _set_up(conn: Connection) -> None:
     share_niceness(conn)
     await _use_utc(conn)
+    await conn.execute(_UNTIL_GIVEN_UP)
 
 
 async def _use_utc(conn: Connection) -> None:
