@@ -5,6 +5,7 @@ import re
 import time
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -14,6 +15,8 @@ from tabs import Demo, OpenPage, barriers, keep, log_in
 PAGES = {
     "overview": "/",
     "runs": "/runs",
+    "diamonds": "/diamonds",
+    "diamonds-table": "/diamonds?view=table",
     "rejected": "/rejected",
     "orders": "/orders",
     "holds": "/holds",
@@ -24,6 +27,10 @@ PAGES = {
 
 
 def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    return ask_page(demo, path, method=method, body=body)["data"]
+
+
+def ask_page(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
     request = Request(
         f"{demo.url}/api/v2{path}",
         method=method,
@@ -31,7 +38,7 @@ def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
         headers={"X-API-Key": demo.key, "Content-Type": "application/json"},
     )
     with urlopen(request, timeout=10) as answer:
-        return json.load(answer)["data"]
+        return json.load(answer)
 
 
 def test_the_first_login_refuses_a_wrong_key_and_leads_where_one_wanted_to_go(
@@ -158,6 +165,7 @@ def test_a_key_is_made_shown_once_and_revoked(demo: Demo, open_page: OpenPage) -
     dialog.get_by_label("Whose key it is").fill("The shop in Geneva")
     dialog.get_by_label("trade").check()
     dialog.get_by_role("button", name="Make it").click()
+    expect(dialog.get_by_text("It is shown this once")).to_be_visible()
     key = dialog.locator("code").inner_text()
     keep(page, "api-key-made")
     dialog.get_by_role("button", name="Done").click()
@@ -171,6 +179,36 @@ def test_a_key_is_made_shown_once_and_revoked(demo: Demo, open_page: OpenPage) -
     time.sleep(5)  # "within 5 seconds, in every process"
     with pytest.raises(HTTPError, match="401"):
         ask(Demo(demo.url, key), "/me")
+
+
+def test_a_stone_is_searched_held_and_bought(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/diamonds")
+    page.get_by_role("group", name="Price").wait_for()
+    page.get_by_label("OVAL").check()
+    page.get_by_role("slider", name="Carats from").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("carat_min="))
+    carat_min = parse_qs(urlsplit(page.url).query)["carat_min"][0]
+    total = ask_page(demo, f"/diamonds?shape=OVAL&carat_min={carat_min}&limit=1")["pagination"]["total"]
+    expect(page.get_by_text(f"{total:,} stones", exact=True)).to_be_visible()
+    keep(page, "diamonds-filtered")
+    chosen = ask(demo, f"/diamonds?shape=OVAL&carat_min={carat_min}&availability=available&limit=1")[0]
+    page.goto(f"/diamonds/{chosen['id']}")
+    expect(page.get_by_text("Why it costs what it costs")).to_be_visible()
+    expect(page.get_by_text("decides")).to_be_visible()
+    page.get_by_role("button", name="Hold", exact=True).click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Hold", exact=True).click()
+    expect(page.get_by_role("button", name="End hold")).to_be_visible()
+    page.get_by_role("button", name="End hold").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="End hold").click()
+    page.get_by_role("button", name="Buy").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Buy").click()
+    expect(page.get_by_text("sold", exact=True)).to_be_visible()
+    keep(page, "diamond-bought")
+    [order] = ask(demo, f"/analytics/orders?diamond_id={chosen['id']}")
+    assert order["status"] in ("ordered", "confirmed")
 
 
 def test_a_hold_and_an_order_are_seen_and_the_hold_is_ended(demo: Demo, open_page: OpenPage) -> None:

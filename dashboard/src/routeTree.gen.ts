@@ -17,6 +17,8 @@ import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-
 import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
+import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
+import { Route as SignedInDiamondsIdRouteImport } from './routes/_signed-in/diamonds/$id'
 import { Route as SignedInRejectedIndexRouteImport } from './routes/_signed-in/rejected/index'
 import { Route as SignedInRunsIndexRouteImport } from './routes/_signed-in/runs/index'
 import { Route as SignedInRunsRunIdRouteImport } from './routes/_signed-in/runs/$runId'
@@ -61,6 +63,16 @@ const SignedInOrdersRoute = SignedInOrdersRouteImport.update({
   path: '/orders',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInDiamondsIndexRoute = SignedInDiamondsIndexRouteImport.update({
+  id: '/diamonds/',
+  path: '/diamonds/',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInDiamondsIdRoute = SignedInDiamondsIdRouteImport.update({
+  id: '/diamonds/$id',
+  path: '/diamonds/$id',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInRejectedIndexRoute = SignedInRejectedIndexRouteImport.update({
   id: '/rejected/',
   path: '/rejected/',
@@ -91,7 +103,9 @@ export interface FileRoutesByFullPath {
   '/error-logs': typeof SignedInErrorLogsRoute
   '/holds': typeof SignedInHoldsRoute
   '/orders': typeof SignedInOrdersRoute
+  '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/diamonds/': typeof SignedInDiamondsIndexRoute
   '/rejected/': typeof SignedInRejectedIndexRoute
   '/runs/': typeof SignedInRunsIndexRoute
   '/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
@@ -104,7 +118,9 @@ export interface FileRoutesByTo {
   '/holds': typeof SignedInHoldsRoute
   '/orders': typeof SignedInOrdersRoute
   '/': typeof SignedInIndexRoute
+  '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/diamonds': typeof SignedInDiamondsIndexRoute
   '/rejected': typeof SignedInRejectedIndexRoute
   '/runs': typeof SignedInRunsIndexRoute
   '/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
@@ -119,7 +135,9 @@ export interface FileRoutesById {
   '/_signed-in/holds': typeof SignedInHoldsRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
   '/_signed-in/': typeof SignedInIndexRoute
+  '/_signed-in/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/_signed-in/runs/$runId': typeof SignedInRunsRunIdRoute
+  '/_signed-in/diamonds/': typeof SignedInDiamondsIndexRoute
   '/_signed-in/rejected/': typeof SignedInRejectedIndexRoute
   '/_signed-in/runs/': typeof SignedInRunsIndexRoute
   '/_signed-in/rejected/$feed/$stoneId': typeof SignedInRejectedFeedStoneIdRoute
@@ -134,7 +152,9 @@ export interface FileRouteTypes {
     | '/error-logs'
     | '/holds'
     | '/orders'
+    | '/diamonds/$id'
     | '/runs/$runId'
+    | '/diamonds/'
     | '/rejected/'
     | '/runs/'
     | '/rejected/$feed/$stoneId'
@@ -147,7 +167,9 @@ export interface FileRouteTypes {
     | '/holds'
     | '/orders'
     | '/'
+    | '/diamonds/$id'
     | '/runs/$runId'
+    | '/diamonds'
     | '/rejected'
     | '/runs'
     | '/rejected/$feed/$stoneId'
@@ -161,7 +183,9 @@ export interface FileRouteTypes {
     | '/_signed-in/holds'
     | '/_signed-in/orders'
     | '/_signed-in/'
+    | '/_signed-in/diamonds/$id'
     | '/_signed-in/runs/$runId'
+    | '/_signed-in/diamonds/'
     | '/_signed-in/rejected/'
     | '/_signed-in/runs/'
     | '/_signed-in/rejected/$feed/$stoneId'
@@ -230,6 +254,20 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInOrdersRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/diamonds/': {
+      id: '/_signed-in/diamonds/'
+      path: '/diamonds'
+      fullPath: '/diamonds/'
+      preLoaderRoute: typeof SignedInDiamondsIndexRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/diamonds/$id': {
+      id: '/_signed-in/diamonds/$id'
+      path: '/diamonds/$id'
+      fullPath: '/diamonds/$id'
+      preLoaderRoute: typeof SignedInDiamondsIdRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/rejected/': {
       id: '/_signed-in/rejected/'
       path: '/rejected'
@@ -268,7 +306,9 @@ interface SignedInRouteChildren {
   SignedInHoldsRoute: typeof SignedInHoldsRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
+  SignedInDiamondsIdRoute: typeof SignedInDiamondsIdRoute
   SignedInRunsRunIdRoute: typeof SignedInRunsRunIdRoute
+  SignedInDiamondsIndexRoute: typeof SignedInDiamondsIndexRoute
   SignedInRejectedIndexRoute: typeof SignedInRejectedIndexRoute
   SignedInRunsIndexRoute: typeof SignedInRunsIndexRoute
   SignedInRejectedFeedStoneIdRoute: typeof SignedInRejectedFeedStoneIdRoute
@@ -281,7 +321,9 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInHoldsRoute: SignedInHoldsRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,
   SignedInIndexRoute: SignedInIndexRoute,
+  SignedInDiamondsIdRoute: SignedInDiamondsIdRoute,
   SignedInRunsRunIdRoute: SignedInRunsRunIdRoute,
+  SignedInDiamondsIndexRoute: SignedInDiamondsIndexRoute,
   SignedInRejectedIndexRoute: SignedInRejectedIndexRoute,
   SignedInRunsIndexRoute: SignedInRunsIndexRoute,
   SignedInRejectedFeedStoneIdRoute: SignedInRejectedFeedStoneIdRoute,

@@ -1,9 +1,14 @@
 import { queryOptions } from "@tanstack/react-query";
 import {
+  type Diamond,
+  explainDiamondPrice,
+  type GetFacetsParams,
+  getFacets,
   type ListAllHoldsParams,
   type ListAllOrdersParams,
   type ListApiKeysParams,
   type ListAuditLogParams,
+  type ListDiamondsParams,
   type ListErrorLogsParams,
   type ListRejectedParams,
   type ListRunsParams,
@@ -11,11 +16,14 @@ import {
   listAllOrders,
   listApiKeys,
   listAuditLog,
+  listDiamonds,
   listErrorLogs,
   listErrorServices,
   listRejected,
   listRuns,
+  readDiamond,
   readMe,
+  readRawAnswer,
   readRejected,
   readRun,
   readRunQuality,
@@ -86,3 +94,37 @@ export const errorServicesQuery = queryOptions({
   queryKey: ["error-logs", "services"],
   queryFn: async ({ signal }) => (await listErrorServices({ signal })).data,
 });
+
+/** Whole stones: only a question for some `fields` leaves any out. */
+async function listWholeDiamonds(filters: Omit<ListDiamondsParams, "fields">, options: RequestInit) {
+  const page = await listDiamonds(filters, options);
+  return { ...page, data: page.data as Diamond[] };
+}
+
+export const diamondsQuery = (filters: Omit<ListDiamondsParams, "fields">) =>
+  listQuery("diamonds", listWholeDiamonds, filters);
+
+export const facetsQuery = (filters: GetFacetsParams) =>
+  queryOptions({
+    queryKey: ["facets", filters],
+    queryFn: async ({ signal }) => (await getFacets(filters, { signal })).data,
+    placeholderData: (previous) => previous,
+  });
+
+export const diamondQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["diamond", id],
+    queryFn: async ({ signal }) => (await readDiamond(id, { signal })).data,
+  });
+
+export const explanationQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["explanation", id],
+    queryFn: async ({ signal }) => (await explainDiamondPrice(id, { signal })).data,
+  });
+
+export const rawAnswerQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["raw-answer", id],
+    queryFn: async ({ signal }) => (await readRawAnswer(id, { signal })).data,
+  });

@@ -12,6 +12,7 @@ import { ThemeToggle } from "@/ui/theme-toggle";
 const PAGES = [
   { to: "/", label: "Overview", needs: "admin" },
   { to: "/runs", label: "Runs", needs: "admin" },
+  { to: "/diamonds", label: "Diamonds", needs: "read" },
   { to: "/rejected", label: "Rejected stones", needs: "admin" },
   { to: "/orders", label: "Orders", needs: "admin" },
   { to: "/holds", label: "Holds", needs: "admin" },

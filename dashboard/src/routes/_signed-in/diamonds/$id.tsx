@@ -1,0 +1,180 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { createFileRoute, Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { createHold, type Diamond, endHold, type PriceExplanation, purchaseDiamond } from "@/api/generated";
+import { diamondQuery, explanationQuery, meQuery, rawAnswerQuery } from "@/api/queries";
+import { AvailabilityBadge, Picture, titleOf } from "@/features/diamond-card";
+import { formatCents, formatMoment, NOTHING } from "@/format";
+import { Answer } from "@/ui/answer";
+import { Badge } from "@/ui/badge";
+import { Button } from "@/ui/button";
+import { Confirm } from "@/ui/confirm";
+import { Page, Panel } from "@/ui/panel";
+import { Payload } from "@/ui/payload";
+import { Table } from "@/ui/table";
+
+export const Route = createFileRoute("/_signed-in/diamonds/$id")({ component: DiamondPage });
+
+function DiamondPage() {
+  const { id } = Route.useParams();
+  const diamond = useQuery(diamondQuery(id));
+  const permissions = useQuery(meQuery).data?.permissions ?? [];
+  return (
+    <Page
+      title={diamond.data === undefined ? "Diamond" : titleOf(diamond.data)}
+      aside={diamond.data !== undefined && permissions.includes("trade") && <Trade diamond={diamond.data} />}
+    >
+      <nav aria-label="Where this is" className="text-muted">
+        <Link to="/diamonds" className="text-accent underline">
+          Diamonds
+        </Link>{" "}
+        / <code className="break-all">{id}</code>
+      </nav>
+      <Answer of={diamond} rows={8}>
+        {(data) => (
+          <div className="grid gap-4 lg:grid-cols-[20rem_1fr]">
+            <Picture diamond={data} />
+            <Panel title="The stone" aside={<AvailabilityBadge availability={data.availability} />}>
+              <Facts diamond={data} />
+            </Panel>
+          </div>
+        )}
+      </Answer>
+      {permissions.includes("cost") && <Explanation id={id} />}
+      {permissions.includes("admin") && <RawAnswer id={id} />}
+    </Page>
+  );
+}
+
+function Facts({ diamond }: { diamond: Diamond }) {
+  const facts: [string, React.ReactNode][] = [
+    ["Price", formatCents(diamond.priceModelPriceCents)],
+    ["Cost", typeof diamond.feedPriceCents === "number" ? formatCents(diamond.feedPriceCents) : NOTHING],
+    ["Type", diamond.labGrown ? "lab-grown" : "natural"],
+    ["Cut", diamond.cut],
+    ["Polish", diamond.polish],
+    ["Symmetry", diamond.symmetry],
+    ["Fluorescence", diamond.fluorescence],
+    ["Rating", diamond.rating],
+    ["Table", diamond.tablePercent === null ? null : `${diamond.tablePercent} %`],
+    ["Depth", diamond.depthPercent === null ? null : `${diamond.depthPercent} %`],
+    ["Length to width", diamond.ratio],
+    ["Certificate", <Certificate key="certificate" diamond={diamond} />],
+    ["Vendor", diamond.supplierName],
+    ["Supplier's id", diamond.supplierStoneId],
+    ["Last seen", formatMoment(diamond.lastSeenAt)],
+  ];
+  return (
+    <dl className="grid grid-cols-[auto_1fr] gap-x-6 gap-y-1">
+      {facts.map(([name, value]) => (
+        <div key={name} className="contents">
+          <dt className="text-muted">{name}</dt>
+          <dd className="min-w-0 break-words">{value ?? NOTHING}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Certificate({ diamond }: { diamond: Diamond }) {
+  const words = `${diamond.certificateLab ?? ""} ${diamond.certificateNumber ?? ""}`.trim() || NOTHING;
+  if (diamond.certificatePdfUrl === null) return words;
+  return (
+    <a href={diamond.certificatePdfUrl} target="_blank" rel="noreferrer" className="text-accent underline">
+      {words}
+    </a>
+  );
+}
+
+function Explanation({ id }: { id: string }) {
+  const explanation = useQuery(explanationQuery(id));
+  return (
+    <Panel title="Why it costs what it costs">
+      <Answer of={explanation}>{(data) => <Why explanation={data} />}</Answer>
+    </Panel>
+  );
+}
+
+function Why({ explanation }: { explanation: PriceExplanation }) {
+  const { feedPriceCents, stored, now, rules } = explanation;
+  const hasChanged = stored.priceModelPriceCents !== now.priceModelPriceCents;
+  return (
+    <>
+      <p className="mb-3">
+        {formatCents(feedPriceCents)} × {stored.markupRatio} = {formatCents(stored.priceModelPriceCents)}
+        {hasChanged && `; by the rules as they are now it would be ${formatCents(now.priceModelPriceCents)}`}
+      </p>
+      <Table
+        caption="Rules in the order in which they are tried"
+        rows={rules}
+        keyOf={(rule) => rule.id}
+        columns={[
+          { title: "Priority", cell: (rule) => rule.priority, numeric: true },
+          { title: "Ratio", cell: (rule) => rule.markupRatio, numeric: true },
+          { title: "Not met", cell: (rule) => rule.unmet.join(", ") || "nothing" },
+          { title: "", cell: (rule) => rule.isDecisive && <Badge tone="good">decides</Badge> },
+        ]}
+      />
+    </>
+  );
+}
+
+/** Asked for only when somebody wants it: it is large, and few need it. */
+function RawAnswer({ id }: { id: string }) {
+  const [isWanted, setWanted] = useState(false);
+  const raw = useQuery({ ...rawAnswerQuery(id), enabled: isWanted });
+  return (
+    <Panel title="What the supplier sent">
+      {isWanted ? (
+        <Answer of={raw}>{(data) => <Payload value={data.payload} path="$" />}</Answer>
+      ) : (
+        <Button onClick={() => setWanted(true)}>Show it</Button>
+      )}
+    </Panel>
+  );
+}
+
+function Trade({ diamond }: { diamond: Diamond }) {
+  const queryClient = useQueryClient();
+  const then = (work: () => Promise<unknown>) => async () => {
+    await work();
+    await queryClient.invalidateQueries({ queryKey: ["diamond", diamond.id] });
+  };
+  // One key for one purchase: pressed twice, or sent again after a lost answer, it buys once.
+  const [idempotencyKey] = useState(() => crypto.randomUUID());
+  const isFree = diamond.availability === "available";
+  return (
+    <div className="flex flex-wrap gap-2">
+      {diamond.availability === "on_hold" && (
+        <Confirm
+          action="End hold"
+          title={`End your hold of ${titleOf(diamond)}?`}
+          onConfirm={then(() => endHold(diamond.id))}
+        >
+          At the supplier and here. Anybody may hold or buy the stone then.
+        </Confirm>
+      )}
+      {isFree && (
+        <Confirm
+          action="Hold"
+          title={`Hold ${titleOf(diamond)}?`}
+          onConfirm={then(() => createHold(diamond.id))}
+        >
+          The supplier keeps it for you, usually for 24 hours; nobody else can buy it meanwhile.
+        </Confirm>
+      )}
+      {isFree && (
+        <Confirm
+          action="Buy"
+          look="primary"
+          title={`Buy ${titleOf(diamond)}?`}
+          onConfirm={then(() => purchaseDiamond(diamond.id, { idempotencyKey }))}
+        >
+          It is ordered from the supplier
+          {typeof diamond.feedPriceCents === "number" && ` for about ${formatCents(diamond.feedPriceCents)}`},
+          at the price of this moment. This cannot be taken back here.
+        </Confirm>
+      )}
+    </div>
+  );
+}
