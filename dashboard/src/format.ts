@@ -27,8 +27,9 @@ export const formatStones = (count: number): string => counted(count, "stone");
 export const counted = (count: number, noun: string): string =>
   `${whole.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-/** Money travels as whole US cents. */
-export const formatCents = (cents: number): string => money.format(cents / 100);
+/** Money travels as whole US cents; what a key may not see is left out. */
+export const formatCents = (cents: number | null | undefined): string =>
+  typeof cents === "number" ? money.format(cents / 100) : NOTHING;
 
 /** The supplier's ranges are whole dollars; without an upper end they are open. */
 export const formatRange = (from: number, to: number | null): string =>

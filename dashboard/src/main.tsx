@@ -3,7 +3,8 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import "./app.css";
-import { endSession, makeQueryClient, makeRouter } from "./router";
+import { endSession } from "./features/end-session";
+import { makeQueryClient, makeRouter } from "./router";
 
 const queryClient = makeQueryClient(() => endSession(router, queryClient, true));
 const router = makeRouter(queryClient);

@@ -1,7 +1,6 @@
 import { QueryClient as Client, QueryCache, type QueryClient } from "@tanstack/react-query";
 import { createRouter } from "@tanstack/react-router";
 import { ApiError } from "./api/call";
-import { forgetKey } from "./api/session";
 import { routeTree } from "./routeTree.gen";
 import { Failed, Loading } from "./ui/notices";
 
@@ -36,18 +35,6 @@ export function makeRouter(queryClient: QueryClient) {
       <Failed error={error instanceof Error ? error : new Error(String(error))} />
     ),
   });
-}
-
-/** Away from what the key no longer opens, to the login that comes back to the same address. */
-export function endSession(
-  router: ReturnType<typeof makeRouter>,
-  queryClient: QueryClient,
-  expired: boolean,
-): void {
-  forgetKey();
-  const { href, pathname } = router.state.location;
-  if (pathname !== "/login") void router.navigate({ to: "/login", search: { from: href, expired } });
-  queryClient.clear();
 }
 
 declare module "@tanstack/react-router" {

@@ -1,5 +1,5 @@
+import { readOneOf, readPage } from "@/address";
 import type { GetFacetsParams, ListDiamondsParams } from "@/api/generated";
-import { readPage } from "@/ui/paged-list";
 
 /** What may be chosen by its values: the API's parameter, and the name of its counts among the facets. */
 export const FACETS = [
@@ -33,9 +33,9 @@ export interface DiamondSearch extends ByValues, ByRange {
 /** The address says what is searched: what it cannot mean is left out, and the API judges the rest. */
 export function readDiamondSearch(search: Record<string, unknown>): DiamondSearch {
   const found: DiamondSearch = {
-    sort: (Object.keys(SORTS) as Sort[]).find((each) => each === search.sort),
+    sort: readOneOf(Object.keys(SORTS) as Sort[], search.sort),
     page: readPage(search.page),
-    view: search.view === "table" ? "table" : undefined,
+    view: readOneOf(["table"], search.view),
   };
   for (const { parameter } of FACETS) {
     const values = [search[parameter]]

@@ -14,10 +14,14 @@ export interface Lane {
   bars: Bar[];
 }
 
+/** When the last partition was over, or now while one is not. */
+export const readingEnd = (run: RunSummary, now: number): number =>
+  Date.parse(run.ingestCompletedAt ?? run.completedAt ?? "") || now;
+
 /** Each partition's attempts on the run's time, which ends with its reading, or now. */
 export function layOut(run: RunSummary, partitions: Partition[], attempts: Attempt[], now: number): Lane[] {
   const start = Date.parse(run.startedAt);
-  const end = Math.max(start + 1, Date.parse(run.ingestCompletedAt ?? run.completedAt ?? "") || now);
+  const end = Math.max(start + 1, readingEnd(run, now));
   const share = (moment: number) => Math.min(1, Math.max(0, (moment - start) / (end - start)));
   const lanes = new Map(
     partitions.map((partition) => [partition.partitionId, { partition, bars: [] as Bar[] }]),

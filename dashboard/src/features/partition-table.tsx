@@ -1,5 +1,5 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { type Partition, type RunSummary, retryWorkers } from "@/api/generated";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { counted, formatCount, formatMoment, formatRange, NOTHING } from "@/format";
 import { StateBadge } from "@/ui/badge";
 import { Confirm } from "@/ui/confirm";
@@ -53,11 +53,9 @@ function Noticed({ partition }: { partition: Partition }) {
 }
 
 function RetryOne({ run, partition }: { run: RunSummary; partition: Partition }) {
-  const queryClient = useQueryClient();
-  const retry = async () => {
-    await retryWorkers({ runId: run.runId, partitionId: partition.partitionId });
-    await queryClient.invalidateQueries({ queryKey: ["run", run.runId] });
-  };
+  const retry = useThenRefresh(["run", run.runId])(() =>
+    retryWorkers({ runId: run.runId, partitionId: partition.partitionId }),
+  );
   return (
     <Confirm action="Retry" title={`Retry ${partition.partitionId}?`} onConfirm={retry}>
       It goes on where it was: {formatCount(partition.fetchedRecords)} of{" "}

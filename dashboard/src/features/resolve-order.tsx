@@ -1,6 +1,6 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type OrderOfClient, resolveUnknownOrder } from "@/api/generated";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Field } from "@/ui/field";
@@ -9,15 +9,13 @@ const OUTCOMES = ["ordered", "confirmed", "refused"] as const;
 
 /** The word of a person about an order whose answer was lost, or that the vendor has decided about. */
 export function ResolveOrder({ order }: { order: OrderOfClient }) {
-  const queryClient = useQueryClient();
   const [outcome, setOutcome] = useState<(typeof OUTCOMES)[number]>();
   const [feedOrderId, setFeedOrderId] = useState("");
   const [note, setNote] = useState("");
-  const resolve = async () => {
+  const resolve = useThenRefresh(["orders"])(async () => {
     if (outcome === undefined) throw new Error("Choose what became of it.");
     await resolveUnknownOrder({ orderId: order.id, outcome, note, feedOrderId: feedOrderId || null });
-    await queryClient.invalidateQueries({ queryKey: ["orders"] });
-  };
+  });
   return (
     <Confirm action="Settle" look="primary" title="What became of this order?" onConfirm={resolve}>
       <div className="flex flex-col gap-3">

@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import {
   acceptRunRemovals,
   cancelRun,
@@ -8,20 +8,16 @@ import {
   retryWorkers,
 } from "@/api/generated";
 import { runQuery } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { counted, formatCount, formatStones } from "@/format";
 import { Confirm } from "@/ui/confirm";
 import { stepsOf } from "./run-steps";
 
 export function RunActions({ run }: { run: RunSummary }) {
-  const queryClient = useQueryClient();
   const guarded = useQuery(runQuery(run.runId)).data?.removals.guarded ?? 0;
   const steps = stepsOf(run);
   const { runId } = run;
-  const then = (work: () => Promise<unknown>) => async () => {
-    await work();
-    await queryClient.invalidateQueries({ queryKey: ["run", runId] });
-    await queryClient.invalidateQueries({ queryKey: ["runs"] });
-  };
+  const then = useThenRefresh(["run", runId], ["runs"]);
   return (
     <>
       {steps.retry && (

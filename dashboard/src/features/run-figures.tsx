@@ -2,12 +2,12 @@ import type { RunDetail } from "@/api/generated";
 import { formatCount, formatDuration, formatMoment, formatPercent, NOTHING } from "@/format";
 import { Figure, FigureRow } from "@/ui/figure";
 import { useNow } from "@/ui/use-now";
+import { readingEnd } from "./gantt-bars";
 import { durationOf, isOver } from "./run-table";
 
 export function RunFigures({ detail: { run, partitions } }: { detail: RunDetail }) {
   const now = useNow();
-  const readingEnded = Date.parse(run.ingestCompletedAt ?? run.completedAt ?? "") || now;
-  const readingMilliseconds = Math.max(1, readingEnded - Date.parse(run.startedAt));
+  const readingMilliseconds = Math.max(1, readingEnd(run, now) - Date.parse(run.startedAt));
   const fetched = partitions.reduce((sum, { fetchedRecords }) => sum + fetchedRecords, 0);
   const hasConsolidated = run.consolidationStartedAt !== null;
   return (

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { RunSummary } from "@/api/generated";
 import { formatCount, formatDuration, formatMoment } from "@/format";
-import { StateBadge } from "@/ui/badge";
+import { RunBadge } from "@/ui/badge";
 import { Empty } from "@/ui/notices";
 import { type Column, Table } from "@/ui/table";
 import { useNow } from "@/ui/use-now";
@@ -46,7 +46,7 @@ export const runColumns = (now: number): Column<RunSummary>[] => [
   { title: "Type", cell: (run) => (run.isReplay ? "replay" : run.runType) },
   {
     title: "State",
-    cell: (run) => <StateBadge state={run.status === "partial" ? "partial" : run.state} />,
+    cell: (run) => <RunBadge run={run} />,
   },
   {
     title: "Partitions",

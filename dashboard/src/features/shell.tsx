@@ -3,10 +3,10 @@ import { Link, useRouter } from "@tanstack/react-router";
 import { type ReactNode, useContext, useState } from "react";
 import type { Me, Permission } from "@/api/generated";
 import { LiveContext } from "@/api/live";
-import { endSession } from "@/router";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { ThemeToggle } from "@/ui/theme-toggle";
+import { endSession } from "./end-session";
 
 /** Every page that the navigation offers, and what a key needs for it. */
 const PAGES = [

@@ -1,13 +1,9 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { startRun } from "@/api/generated";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { Confirm } from "@/ui/confirm";
 
 export function StartRun({ kind, disabled }: { kind: "full" | "incremental"; disabled?: boolean }) {
-  const queryClient = useQueryClient();
-  const start = async () => {
-    await startRun({ runType: kind });
-    await queryClient.invalidateQueries({ queryKey: ["runs"] });
-  };
+  const start = useThenRefresh(["runs"])(() => startRun({ runType: kind }));
   return (
     <Confirm
       action={`Start ${kind === "full" ? "a full" : "an incremental"} run`}

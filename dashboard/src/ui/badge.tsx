@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import type { RunSummary } from "@/api/generated";
 
 const TONES = {
   good: "bg-good-ground text-good",
@@ -36,4 +37,9 @@ export const toneOf = (state: string): Tone => STATES[state] ?? "quiet";
 
 export function StateBadge({ state }: { state: string }) {
   return <Badge tone={toneOf(state)}>{state}</Badge>;
+}
+
+/** A run that left something out says so rather than where it stands. */
+export function RunBadge({ run: { state, status } }: { run: Pick<RunSummary, "state" | "status"> }) {
+  return <StateBadge state={status === "partial" ? status : state} />;
 }

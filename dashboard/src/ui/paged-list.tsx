@@ -41,9 +41,3 @@ export function PagedList<Row>({ of: query, noun, columns, keyOf, page, onPage, 
     </Answer>
   );
 }
-
-/** The page that an address holds; the first one is left out of it. */
-export function readPage(value: unknown): number | undefined {
-  const page = Number(value);
-  return Number.isSafeInteger(page) && page > 1 ? page : undefined;
-}

@@ -1,14 +1,16 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readOneOf, readPage } from "@/address";
 import { type ApiKey, revokeApiKey } from "@/api/generated";
 import { apiKeysQuery, meQuery } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { CreateKey } from "@/features/create-key";
 import { formatMoment, NOTHING } from "@/format";
 import { Badge } from "@/ui/badge";
 import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
 import type { Column } from "@/ui/table";
 
@@ -21,7 +23,7 @@ interface Search {
 
 export const Route = createFileRoute("/_signed-in/api-keys")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    state: STATES.find((each) => each === search.state),
+    state: readOneOf(STATES, search.state),
     page: readPage(search.page),
   }),
   component: ApiKeys,
@@ -80,11 +82,7 @@ function StateOf({ apiKey }: { apiKey: ApiKey }) {
 }
 
 function Revoke({ apiKey }: { apiKey: ApiKey }) {
-  const queryClient = useQueryClient();
-  const revoke = async () => {
-    await revokeApiKey(apiKey.id);
-    await queryClient.invalidateQueries({ queryKey: ["api-keys"] });
-  };
+  const revoke = useThenRefresh(["api-keys"])(() => revokeApiKey(apiKey.id));
   return (
     <Confirm
       action="Revoke"

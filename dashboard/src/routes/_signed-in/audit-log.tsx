@@ -1,25 +1,25 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readPage, readText } from "@/address";
 import type { Act } from "@/api/generated";
 import { auditLogQuery } from "@/api/queries";
 import { formatMoment } from "@/format";
 import { Button } from "@/ui/button";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
+import { ShowOnly } from "@/ui/show-only";
 import type { Column } from "@/ui/table";
 
 const FILTERS = ["actor", "action", "subject"] as const;
 type Filter = (typeof FILTERS)[number];
 type Search = { [Name in Filter]?: string } & { page?: number };
 
-const textOf = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
-
 export const Route = createFileRoute("/_signed-in/audit-log")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    actor: textOf(search.actor),
-    action: textOf(search.action),
-    subject: textOf(search.subject),
+    actor: readText(search.actor),
+    action: readText(search.action),
+    subject: readText(search.subject),
     page: readPage(search.page),
   }),
   component: AuditLog,
@@ -61,16 +61,7 @@ const columns = (onFilter: (change: Search) => void): Column<Act>[] => [
   { title: "When", cell: (act) => formatMoment(act.createdAt) },
   ...FILTERS.map((name) => ({
     title: { actor: "Who", action: "What", subject: "Of what" }[name],
-    cell: (act: Act) => (
-      <button
-        type="button"
-        title="Show only these"
-        className="text-left break-all text-accent underline"
-        onClick={() => onFilter({ [name]: act[name] })}
-      >
-        {act[name]}
-      </button>
-    ),
+    cell: (act: Act) => <ShowOnly value={act[name]} onChoose={() => onFilter({ [name]: act[name] })} />,
   })),
   {
     title: "Details",

@@ -1,12 +1,14 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readPage, readText } from "@/address";
 import { deleteErrorLogs, type ErrorLog } from "@/api/generated";
 import { errorLogsQuery, errorServicesQuery, POLL_MILLISECONDS } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { counted, formatMoment } from "@/format";
 import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
 import type { Column } from "@/ui/table";
 
@@ -17,7 +19,7 @@ interface Search {
 
 export const Route = createFileRoute("/_signed-in/error-logs")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    service: typeof search.service === "string" && search.service !== "" ? search.service : undefined,
+    service: readText(search.service),
     page: readPage(search.page),
   }),
   component: ErrorLogs,
@@ -76,12 +78,7 @@ function ErrorText({ error }: { error: ErrorLog }) {
 }
 
 function Clear({ service, total }: { service: string | undefined; total: number }) {
-  const queryClient = useQueryClient();
-  const clear = async () => {
-    await deleteErrorLogs({ service });
-    await queryClient.invalidateQueries({ queryKey: ["error-logs"] });
-    await queryClient.invalidateQueries({ queryKey: ["summary"] });
-  };
+  const clear = useThenRefresh(["error-logs"], ["summary"])(() => deleteErrorLogs({ service }));
   return (
     <Confirm action="Clear" look="danger" title={`Delete ${counted(total, "error")}?`} onConfirm={clear}>
       {service === undefined ? "Of every service." : `Of ${service}.`} They cannot be brought back; that they

@@ -1,14 +1,15 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readOneOf, readPage } from "@/address";
 import { cancelHold, type HoldOfClient, HoldStatus } from "@/api/generated";
 import { holdsQuery, POLL_MILLISECONDS } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
+import { TradeList } from "@/features/trade-list";
 import { TradeBadge } from "@/features/trade-tones";
 import { formatMoment, NOTHING } from "@/format";
-import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
-import { Page, Panel } from "@/ui/panel";
+import { PER_PAGE } from "@/ui/paged-list";
 import type { Column } from "@/ui/table";
 
 const STATUSES = Object.values(HoldStatus);
@@ -20,41 +21,32 @@ interface Search {
 
 export const Route = createFileRoute("/_signed-in/holds")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    status: STATUSES.find((each) => each === search.status),
+    status: readOneOf(STATUSES, search.status),
     page: readPage(search.page),
   }),
   component: Holds,
 });
 
 function Holds() {
-  const { status, page } = Route.useSearch();
+  const search = Route.useSearch();
   const navigate = Route.useNavigate();
-  const filters = { status: status && [status], page, limit: PER_PAGE };
+  const filters = { status: search.status && [search.status], page: search.page, limit: PER_PAGE };
   const holds = useQuery({ ...holdsQuery(filters), refetchInterval: POLL_MILLISECONDS });
   return (
-    <Page title="Holds">
-      <Choice
-        label="Status"
-        options={STATUSES}
-        value={status}
-        onChange={(chosen) => void navigate({ search: { status: chosen } })}
-      />
-      <Panel title="Those of which nobody knows first, then the newest">
-        <PagedList
-          of={holds}
-          noun="hold"
-          columns={COLUMNS}
-          keyOf={(hold) => hold.id}
-          page={page ?? 1}
-          onPage={(next) => void navigate({ search: { status, page: next } })}
-          empty={
-            <Empty title="No hold here.">
-              A shop reserves a stone with <code>POST /diamonds/ID/hold</code>.
-            </Empty>
-          }
-        />
-      </Panel>
-    </Page>
+    <TradeList
+      title="Holds"
+      noun="hold"
+      statuses={STATUSES}
+      search={search}
+      onSearch={(next) => void navigate({ search: next })}
+      of={holds}
+      columns={COLUMNS}
+      empty={
+        <Empty title="No hold here.">
+          A shop reserves a stone with <code>POST /diamonds/ID/hold</code>.
+        </Empty>
+      }
+    />
   );
 }
 
@@ -72,11 +64,7 @@ const COLUMNS: Column<HoldOfClient>[] = [
 ];
 
 function EndHold({ hold }: { hold: HoldOfClient }) {
-  const queryClient = useQueryClient();
-  const end = async () => {
-    await cancelHold({ holdId: hold.id });
-    await queryClient.invalidateQueries({ queryKey: ["holds"] });
-  };
+  const end = useThenRefresh(["holds"])(() => cancelHold({ holdId: hold.id }));
   return (
     <Confirm action="End hold" look="danger" title="End this hold?" onConfirm={end}>
       At the supplier and here. Anybody may hold or buy the stone then, {hold.client ?? "its client"} would

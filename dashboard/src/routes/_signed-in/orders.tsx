@@ -1,14 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readOneOf, readPage } from "@/address";
 import { type OrderOfClient, OrderStatus } from "@/api/generated";
 import { ordersQuery, POLL_MILLISECONDS } from "@/api/queries";
 import { ResolveOrder } from "@/features/resolve-order";
+import { TradeList } from "@/features/trade-list";
 import { TradeBadge } from "@/features/trade-tones";
 import { formatCents, formatMoment, NOTHING } from "@/format";
-import { Choice } from "@/ui/choice";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
-import { Page, Panel } from "@/ui/panel";
+import { PER_PAGE } from "@/ui/paged-list";
 import type { Column } from "@/ui/table";
 
 const STATUSES = Object.values(OrderStatus);
@@ -20,41 +20,32 @@ interface Search {
 
 export const Route = createFileRoute("/_signed-in/orders")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    status: STATUSES.find((each) => each === search.status),
+    status: readOneOf(STATUSES, search.status),
     page: readPage(search.page),
   }),
   component: Orders,
 });
 
 function Orders() {
-  const { status, page } = Route.useSearch();
+  const search = Route.useSearch();
   const navigate = Route.useNavigate();
-  const filters = { status: status && [status], page, limit: PER_PAGE };
+  const filters = { status: search.status && [search.status], page: search.page, limit: PER_PAGE };
   const orders = useQuery({ ...ordersQuery(filters), refetchInterval: POLL_MILLISECONDS });
   return (
-    <Page title="Orders">
-      <Choice
-        label="Status"
-        options={STATUSES}
-        value={status}
-        onChange={(chosen) => void navigate({ search: { status: chosen } })}
-      />
-      <Panel title="Those of which nobody knows first, then the newest">
-        <PagedList
-          of={orders}
-          noun="order"
-          columns={COLUMNS}
-          keyOf={(order) => order.id}
-          page={page ?? 1}
-          onPage={(next) => void navigate({ search: { status, page: next } })}
-          empty={
-            <Empty title="No order here.">
-              A shop buys with <code>POST /diamonds/ID/purchase</code>.
-            </Empty>
-          }
-        />
-      </Panel>
-    </Page>
+    <TradeList
+      title="Orders"
+      noun="order"
+      statuses={STATUSES}
+      search={search}
+      onSearch={(next) => void navigate({ search: next })}
+      of={orders}
+      columns={COLUMNS}
+      empty={
+        <Empty title="No order here.">
+          A shop buys with <code>POST /diamonds/ID/purchase</code>.
+        </Empty>
+      }
+    />
   );
 }
 
@@ -71,7 +62,7 @@ const COLUMNS: Column<OrderOfClient>[] = [
   },
   {
     title: "Cost",
-    cell: (order) => (typeof order.feedPriceCents === "number" ? formatCents(order.feedPriceCents) : NOTHING),
+    cell: (order) => formatCents(order.feedPriceCents),
     numeric: true,
   },
   {

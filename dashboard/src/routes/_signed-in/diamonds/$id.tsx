@@ -1,8 +1,9 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { createFileRoute, Link } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { createFileRoute } from "@tanstack/react-router";
 import { useState } from "react";
 import { createHold, type Diamond, endHold, type PriceExplanation, purchaseDiamond } from "@/api/generated";
 import { diamondQuery, explanationQuery, meQuery, rawAnswerQuery } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { AvailabilityBadge, Picture, titleOf } from "@/features/diamond-card";
 import { formatCents, formatMoment, NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
@@ -12,6 +13,7 @@ import { Confirm } from "@/ui/confirm";
 import { Page, Panel } from "@/ui/panel";
 import { Payload } from "@/ui/payload";
 import { Table } from "@/ui/table";
+import { Trail } from "@/ui/trail";
 
 export const Route = createFileRoute("/_signed-in/diamonds/$id")({ component: DiamondPage });
 
@@ -24,12 +26,7 @@ function DiamondPage() {
       title={diamond.data === undefined ? "Diamond" : titleOf(diamond.data)}
       aside={diamond.data !== undefined && permissions.includes("trade") && <Trade diamond={diamond.data} />}
     >
-      <nav aria-label="Where this is" className="text-muted">
-        <Link to="/diamonds" className="text-accent underline">
-          Diamonds
-        </Link>{" "}
-        / <code className="break-all">{id}</code>
-      </nav>
+      <Trail to="/diamonds" label="Diamonds" id={id} />
       <Answer of={diamond} rows={8}>
         {(data) => (
           <div className="grid gap-4 lg:grid-cols-[20rem_1fr]">
@@ -49,7 +46,7 @@ function DiamondPage() {
 function Facts({ diamond }: { diamond: Diamond }) {
   const facts: [string, React.ReactNode][] = [
     ["Price", formatCents(diamond.priceModelPriceCents)],
-    ["Cost", typeof diamond.feedPriceCents === "number" ? formatCents(diamond.feedPriceCents) : NOTHING],
+    ["Cost", formatCents(diamond.feedPriceCents)],
     ["Type", diamond.labGrown ? "lab-grown" : "natural"],
     ["Cut", diamond.cut],
     ["Polish", diamond.polish],
@@ -135,11 +132,7 @@ function RawAnswer({ id }: { id: string }) {
 }
 
 function Trade({ diamond }: { diamond: Diamond }) {
-  const queryClient = useQueryClient();
-  const then = (work: () => Promise<unknown>) => async () => {
-    await work();
-    await queryClient.invalidateQueries({ queryKey: ["diamond", diamond.id] });
-  };
+  const then = useThenRefresh(["diamond", diamond.id]);
   // One key for one purchase: pressed twice, or sent again after a lost answer, it buys once.
   const [idempotencyKey] = useState(() => crypto.randomUUID());
   const isFree = diamond.availability === "available";

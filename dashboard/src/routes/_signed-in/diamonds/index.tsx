@@ -39,7 +39,7 @@ function Diamonds() {
   return (
     <Page title="Diamonds">
       <div className="grid items-start gap-4 lg:grid-cols-[16rem_1fr]">
-        <details open className="rounded-lg border border-line bg-surface p-4 lg:open:block">
+        <details open className="rounded-lg border border-line bg-surface p-4">
           <summary className="font-semibold">Filters</summary>
           <div className="mt-3 flex flex-col gap-4">
             <Answer of={facets} rows={10}>
@@ -165,8 +165,7 @@ const COLUMNS: Column<Diamond>[] = [
   { title: "Availability", cell: (diamond) => <AvailabilityBadge availability={diamond.availability} /> },
   {
     title: "Cost",
-    cell: (diamond) =>
-      typeof diamond.feedPriceCents === "number" ? formatCents(diamond.feedPriceCents) : NOTHING,
+    cell: (diamond) => formatCents(diamond.feedPriceCents),
     numeric: true,
   },
   { title: "Price", cell: (diamond) => formatCents(diamond.priceModelPriceCents), numeric: true },

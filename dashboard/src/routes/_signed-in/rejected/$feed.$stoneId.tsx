@@ -1,13 +1,15 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { createFileRoute, Link } from "@tanstack/react-router";
 import { replayRejectedStones } from "@/api/generated";
 import { rejectedStoneQuery } from "@/api/queries";
-import { formatMoment, NOTHING } from "@/format";
+import { useThenRefresh } from "@/api/use-then-refresh";
+import { formatMoment } from "@/format";
 import { Answer } from "@/ui/answer";
 import { Confirm } from "@/ui/confirm";
 import { Figure, FigureRow } from "@/ui/figure";
 import { Page, Panel } from "@/ui/panel";
 import { Payload } from "@/ui/payload";
+import { Trail } from "@/ui/trail";
 
 export const Route = createFileRoute("/_signed-in/rejected/$feed/$stoneId")({ component: RejectedPage });
 
@@ -17,12 +19,7 @@ function RejectedPage() {
   const canReplay = stone.data?.readable === true && stone.data.resolvedAt === null;
   return (
     <Page title="Rejected stone" aside={canReplay && <Replay feed={feed} stoneId={stoneId} />}>
-      <nav aria-label="Where this is" className="text-muted">
-        <Link to="/rejected" className="text-accent underline">
-          Rejected stones
-        </Link>{" "}
-        / <code className="break-all">{stoneId}</code>
-      </nav>
+      <Trail to="/rejected" label="Rejected stones" id={stoneId} />
       <Answer of={stone} rows={8}>
         {(data) => (
           <>
@@ -44,9 +41,7 @@ function RejectedPage() {
                 <span className="text-sm">{formatMoment(data.lastSeenAt)}</span>
               </Figure>
               <Figure label="Resolved">
-                <span className="text-sm">
-                  {data.resolvedAt === null ? NOTHING : formatMoment(data.resolvedAt)}
-                </span>
+                <span className="text-sm">{formatMoment(data.resolvedAt)}</span>
               </Figure>
             </FigureRow>
             <Panel title="What the supplier sent">
@@ -60,11 +55,9 @@ function RejectedPage() {
 }
 
 function Replay({ feed, stoneId }: { feed: string; stoneId: string }) {
-  const queryClient = useQueryClient();
-  const replay = async () => {
-    await replayRejectedStones({ feed, ids: [stoneId] });
-    await queryClient.invalidateQueries({ queryKey: ["rejected-stone", feed, stoneId] });
-  };
+  const replay = useThenRefresh(["rejected-stone", feed, stoneId])(() =>
+    replayRejectedStones({ feed, ids: [stoneId] }),
+  );
   return (
     <Confirm action="Replay" look="primary" title="Replay this stone?" onConfirm={replay}>
       Its stored answer is mapped and priced anew; it is on sale if it can become a diamond now.

@@ -1,15 +1,18 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { createFileRoute, Link } from "@tanstack/react-router";
+import { readOneOf, readPage, readText } from "@/address";
 import { type RejectedStone, replayRejectedStones } from "@/api/generated";
 import { rejectedQuery } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
 import { formatMoment, formatStones } from "@/format";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
+import { ShowOnly } from "@/ui/show-only";
 import type { Column } from "@/ui/table";
 
 const STATES = ["open", "resolved"] as const;
@@ -22,8 +25,8 @@ interface Search {
 
 export const Route = createFileRoute("/_signed-in/rejected/")({
   validateSearch: (search: Record<string, unknown>): Search => ({
-    state: STATES.find((each) => each === search.state),
-    reason: typeof search.reason === "string" && search.reason !== "" ? search.reason : undefined,
+    state: readOneOf(STATES, search.state),
+    reason: readText(search.reason),
     page: readPage(search.page),
   }),
   component: Rejected,
@@ -79,16 +82,7 @@ const columns = (onReason: (reason: string) => void): Column<RejectedStone>[] =>
   },
   {
     title: "Reason",
-    cell: (stone) => (
-      <button
-        type="button"
-        title="Show only these"
-        className="text-left text-accent underline"
-        onClick={() => onReason(stone.reason)}
-      >
-        {stone.reason}
-      </button>
-    ),
+    cell: (stone) => <ShowOnly value={stone.reason} onChoose={() => onReason(stone.reason)} />,
   },
   { title: "Where", cell: (stone) => <code className="text-xs break-all">{stone.jsonPath}</code> },
   {
@@ -101,11 +95,7 @@ const columns = (onReason: (reason: string) => void): Column<RejectedStone>[] =>
 ];
 
 function ReplayAll({ reason, total }: { reason: string; total: number }) {
-  const queryClient = useQueryClient();
-  const replay = async () => {
-    await replayRejectedStones({ reason });
-    await queryClient.invalidateQueries({ queryKey: ["rejected"] });
-  };
+  const replay = useThenRefresh(["rejected"])(() => replayRejectedStones({ reason }));
   return (
     <Confirm action="Replay all of this reason" title={`Replay ${formatStones(total)}?`} onConfirm={replay}>
       The stored answers are mapped and priced anew, after a mistake of ours was mended. What still cannot be

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { createFileRoute, Link } from "@tanstack/react-router";
+import { createFileRoute } from "@tanstack/react-router";
 import type { RunDetail } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { qualityQuery, runQuery } from "@/api/queries";
@@ -12,8 +12,9 @@ import { RunActions } from "@/features/run-actions";
 import { RunFigures } from "@/features/run-figures";
 import { formatMoment } from "@/format";
 import { Answer } from "@/ui/answer";
-import { StateBadge } from "@/ui/badge";
+import { RunBadge } from "@/ui/badge";
 import { Page, Panel } from "@/ui/panel";
+import { Trail } from "@/ui/trail";
 
 export const Route = createFileRoute("/_signed-in/runs/$runId")({ component: RunPage });
 
@@ -28,18 +29,13 @@ function RunPage() {
       aside={
         run && (
           <div className="flex flex-wrap items-center gap-2">
-            <StateBadge state={run.status === "partial" ? "partial" : run.state} />
+            <RunBadge run={run} />
             <RunActions run={run} />
           </div>
         )
       }
     >
-      <nav aria-label="Where this is" className="text-muted">
-        <Link to="/runs" className="text-accent underline">
-          Runs
-        </Link>{" "}
-        / <code className="break-all">{runId}</code>
-      </nav>
+      <Trail to="/runs" label="Runs" id={runId} />
       <Answer of={detail} rows={8}>
         {(data) => <RunContent detail={data} />}
       </Answer>

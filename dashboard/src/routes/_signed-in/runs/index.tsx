@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
+import { readOneOf, readPage } from "@/address";
 import type { ListRunsParams } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { runsQuery } from "@/api/queries";
@@ -8,7 +9,7 @@ import { StartRun } from "@/features/start-run";
 import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Empty } from "@/ui/notices";
-import { PagedList, PER_PAGE, readPage } from "@/ui/paged-list";
+import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
 import { useNow } from "@/ui/use-now";
 
@@ -27,7 +28,7 @@ export function readSearch(search: Record<string, unknown>): Search {
   const status = STATUSES.filter((each) => given.includes(each));
   return {
     status: status.length > 0 ? status : undefined,
-    runType: TYPES.find((each) => each === search.runType),
+    runType: readOneOf(TYPES, search.runType),
     page: readPage(search.page),
   };
 }
