@@ -1,14 +1,15 @@
 -- name: freeze_candidates
 -- Stones on sale that this run did not see. Both conditions: a stone seen by a look-up since the run began is not
--- gone, and neither is one whose row carries this run whatever its clock said. The unseen ones are found first: there
--- are few or none, and joining all stones to learn that took nine tenths of ending an unchanged run.
+-- gone, and neither is one whose row carries this run whatever its clock said. One that was seen in the future was seen
+-- before the clock was set back. The unseen ones are found first: there are few or none, and joining all stones to learn
+-- that took nine tenths of ending an unchanged run.
 WITH unseen AS MATERIALIZED (
     SELECT r.run_id, w.feed, w.supplier_stone_id, w.asked_lab_grown
     FROM run_metadata AS r
     JOIN raw_diamonds AS w ON w.feed = r.feed
     WHERE r.run_id = %(run_id)s
       AND w.last_seen_run_id <> r.run_id
-      AND w.last_seen_at < r.started_at
+      AND (w.last_seen_at < r.started_at OR w.last_seen_at > clock_timestamp())
 )
 INSERT INTO removal_candidates (run_id, feed, supplier_stone_id, lab_grown)
 SELECT u.run_id, u.feed, u.supplier_stone_id, u.asked_lab_grown
@@ -96,17 +97,19 @@ WHERE c.run_id = %(run_id)s
   AND c.supplier_stone_id = ANY (%(asked)s);
 
 -- name: remove_gone
--- Only what is still unseen: the row is looked at again in the statement that removes it.
+-- Only what is still unseen: the row is looked at again in the statement that removes it. Nothing of it stays pending,
+-- as when a look finds that a stone is gone (trade/stones.sql).
 WITH gone AS (
     UPDATE raw_diamonds AS w
-    SET removed_at = now()
+    SET removed_at = now(),
+        consolidated = TRUE
     FROM removal_candidates AS c, run_metadata AS r
     WHERE c.run_id = %(run_id)s
       AND c.state = 'gone'
       AND r.run_id = c.run_id
       AND w.feed = c.feed
       AND w.supplier_stone_id = c.supplier_stone_id
-      AND w.last_seen_at < coalesce(c.decided_at, r.started_at)
+      AND (w.last_seen_at < coalesce(c.decided_at, r.started_at) OR w.last_seen_at > clock_timestamp())
     RETURNING w.feed, w.supplier_stone_id
 ), removed AS (
     UPDATE diamonds AS d
@@ -147,14 +150,21 @@ WHERE run_id = %(run_id)s
 -- name: accept_guarded
 -- The frozen list, looked at again: what was seen since is there, the rest waits for the supplier's word.
 UPDATE removal_candidates AS c
-SET state = CASE WHEN w.last_seen_run_id <> r.run_id AND w.last_seen_at < r.started_at THEN 'frozen' ELSE 'present' END,
-    decided_at = CASE WHEN w.last_seen_run_id <> r.run_id AND w.last_seen_at < r.started_at THEN NULL ELSE now() END
-FROM run_metadata AS r, raw_diamonds AS w
+SET state = CASE WHEN looked.is_unseen THEN 'frozen' ELSE 'present' END,
+    decided_at = CASE WHEN NOT looked.is_unseen THEN now() END
+FROM (
+    SELECT
+        w.feed, w.supplier_stone_id,
+        w.last_seen_run_id <> r.run_id
+            AND (w.last_seen_at < r.started_at OR w.last_seen_at > clock_timestamp()) AS is_unseen
+    FROM run_metadata AS r
+    JOIN raw_diamonds AS w ON w.feed = r.feed
+    WHERE r.run_id = %(run_id)s
+) AS looked
 WHERE c.run_id = %(run_id)s
   AND c.state = 'guarded'
-  AND r.run_id = c.run_id
-  AND w.feed = c.feed
-  AND w.supplier_stone_id = c.supplier_stone_id;
+  AND looked.feed = c.feed
+  AND looked.supplier_stone_id = c.supplier_stone_id;
 
 -- name: note_acceptance
 UPDATE run_metadata

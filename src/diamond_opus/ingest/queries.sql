@@ -15,8 +15,9 @@ COPY incoming (supplier_stone_id, id, offer_id, payload, payload_hash, fetched_a
 
 -- name: store_incoming
 -- Sorted, so that two workers that meet at a shared edge wait for each other and never deadlock. A payload fetched
--- before the one that is stored changes nothing, whichever commits first. An unchanged one is only marked as seen:
--- its payload is not written again, what was consolidated stays so, and the range it was judged by stays beside it.
+-- before the one that is stored changes nothing, whichever commits first; one that is stored from the future was
+-- stored before the clock was set back, and is older all the same. An unchanged one is only marked as seen: its payload
+-- is not written again, what was consolidated stays so, and the range it was judged by stays beside it.
 WITH stored AS (
     INSERT INTO raw_diamonds AS r (
         feed, supplier_stone_id, id, run_id, offer_id, payload, payload_hash,
@@ -52,7 +53,7 @@ WITH stored AS (
         fetched_at = EXCLUDED.fetched_at,
         last_seen_at = EXCLUDED.last_seen_at,
         last_seen_run_id = EXCLUDED.last_seen_run_id
-    WHERE r.fetched_at <= EXCLUDED.fetched_at
+    WHERE r.fetched_at <= EXCLUDED.fetched_at OR r.fetched_at > clock_timestamp()
     RETURNING r.run_id
 )
 SELECT count(*) FILTER (WHERE run_id <> %(run_id)s) AS unchanged

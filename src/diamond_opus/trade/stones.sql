@@ -81,7 +81,8 @@ ORDER BY feed, supplier_stone_id;
 
 -- name: store_payload
 -- What the supplier says of one stone is a raw answer like any other: the next consolidation makes the whole row of it.
--- It was asked for by id, so that a new payload is not judged by the price range in which the old one was found.
+-- It was asked for by id, so that a new payload is not judged by the price range in which the old one was found. What
+-- is stored from the future was stored before the clock was set back, and is older all the same.
 UPDATE raw_diamonds
 SET payload = %(payload)s::json,
     payload_hash = %(payload_hash)s,
@@ -95,30 +96,41 @@ SET payload = %(payload)s::json,
     updated_at = CASE WHEN payload_hash = %(payload_hash)s THEN updated_at ELSE clock_timestamp() END
 WHERE feed = %(feed)s
   AND supplier_stone_id = %(supplier_stone_id)s
-  AND fetched_at <= %(asked_at)s;
+  AND (fetched_at <= %(asked_at)s OR fetched_at > clock_timestamp());
 
 -- name: note_gone
--- A listing that shows the stone again makes it pending, even with the payload that is stored.
+-- What a run read before and nobody consolidated yet is not merged any more: it would put the stone back on sale. A
+-- listing that shows the stone again makes it pending, even with the payload that is stored.
 UPDATE raw_diamonds
-SET removed_at = clock_timestamp()
+SET removed_at = clock_timestamp(),
+    consolidated = TRUE
 WHERE feed = %(feed)s
   AND supplier_stone_id = %(supplier_stone_id)s
   AND removed_at IS NULL
-  AND fetched_at <= %(asked_at)s;
+  AND (fetched_at <= %(asked_at)s OR fetched_at > clock_timestamp());
 
 -- name: store_availability
--- Only what trade depends on; a newer answer that consolidation brought meanwhile stays.
+-- Only what trade depends on; a newer answer that consolidation brought meanwhile stays. A stone in quarantine is on
+-- sale again when consolidation made a whole row of a sound answer, and not before: its price is the old one.
 UPDATE diamonds AS d
-SET feed_availability = %(availability)s,
+SET feed_availability = told.availability,
     raw_availability = %(raw_availability)s,
     hold_id = %(hold_id)s,
     last_seen_at = CASE WHEN %(was_seen)s THEN %(asked_at)s ELSE d.last_seen_at END,
     updated_at = clock_timestamp()
+FROM (
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM rejected_diamonds
+        WHERE feed = %(feed)s
+          AND supplier_stone_id = %(supplier_stone_id)s
+          AND resolved_at IS NULL
+    ) THEN 'unavailable' ELSE %(availability)s END AS availability
+) AS told
 WHERE d.feed = %(feed)s
   AND d.supplier_stone_id = %(supplier_stone_id)s
-  AND d.last_seen_at <= %(asked_at)s
+  AND (d.last_seen_at <= %(asked_at)s OR d.last_seen_at > clock_timestamp())
   AND (d.feed_availability, d.raw_availability, d.hold_id)
-      IS DISTINCT FROM (%(availability)s, %(raw_availability)s, %(hold_id)s)
+      IS DISTINCT FROM (told.availability, %(raw_availability)s, %(hold_id)s)
 RETURNING d.id;
 
 -- name: database_time
