@@ -241,7 +241,8 @@ def empty_locked_read_is_the_end() -> AbstractContextManager[Any]:
 def watermark_is_now() -> Iterator[None]:
     async def move(self: Consolidator, run: Run) -> datetime | None:
         moved = Watermark(self._clock.now(), str(run.run_id), self._clock.now())
-        return (await advance(self._watermarks, run.feed, moved)).last_updated_at
+        present = await advance(self._watermarks, run.feed, moved)
+        return present.last_updated_at if present else None
 
     with patch.object(Consolidator, "_move_watermark", move):
         yield
@@ -251,7 +252,8 @@ def watermark_is_now() -> Iterator[None]:
 def watermark_past_a_failed_range() -> Iterator[None]:
     async def move(self: Consolidator, run: Run) -> datetime | None:
         moved = Watermark(run.updated_to, str(run.run_id), self._clock.now())
-        return (await advance(self._watermarks, run.feed, moved)).last_updated_at
+        present = await advance(self._watermarks, run.feed, moved)
+        return present.last_updated_at if present else None
 
     with patch.object(Consolidator, "_move_watermark", move):
         yield

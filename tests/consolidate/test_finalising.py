@@ -57,13 +57,30 @@ async def test_the_watermark_is_the_planning_time_and_not_a_time_of_completion(w
 
 
 async def test_the_watermark_never_moves_back(world: World) -> None:
+    run = await world.read_run()
     later = datetime.now(UTC) + timedelta(days=1)
     await advance(world.watermarks, FEED, Watermark(later, None, None))
 
-    run = await world.run()
+    ended = await world.finish(run.run_id)
 
-    assert run.state is RunState.COMPLETED
+    assert ended.state is RunState.COMPLETED
     assert await world.watermark() == later
+
+
+async def test_a_watermark_set_back_while_an_incremental_run_was_planned_stays(world: World) -> None:
+    first = await world.run()
+    run = await world.read_run(RunType.INCREMENTAL)
+    set_back = Watermark(first.updated_to - timedelta(days=3), None, None)
+    present = await world.watermarks.read(FEED)
+    assert present is not None
+    await world.watermarks.write(FEED, set_back, expected_version=present.version)
+
+    ended = await world.finish(run.run_id)
+
+    assert ended.state is RunState.COMPLETED
+    assert await world.watermark() == ended.watermark_after == set_back.last_updated_at
+    following = await world.plan(RunType.INCREMENTAL)
+    assert following.updated_from == set_back.last_updated_at - timedelta(minutes=15)
 
 
 async def test_a_run_with_an_unread_range_moves_nothing(world: World) -> None:

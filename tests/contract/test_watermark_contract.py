@@ -149,6 +149,7 @@ async def test_advance_makes_the_first_watermark_and_moves_it_forward(store: Wat
     await advance(store, "nivoda", FIRST)
     moved = await advance(store, "nivoda", later(24))
 
+    assert moved is not None
     assert moved.last_updated_at == PLANNED + timedelta(hours=24)
     assert await store.read("nivoda") == moved
 
@@ -158,6 +159,29 @@ async def test_advance_never_moves_a_watermark_back(store: WatermarkStore) -> No
 
     assert await advance(store, "nivoda", FIRST) == present
     assert await store.read("nivoda") == present
+
+
+async def test_advance_leaves_a_watermark_that_was_set_back_or_taken_away(store: WatermarkStore) -> None:
+    assert await advance(store, "nivoda", later(24), read_from=later(12).last_updated_at) is None
+    set_back = await advance(store, "nivoda", FIRST)
+
+    assert await advance(store, "nivoda", later(24), read_from=later(12).last_updated_at) == set_back
+    moved = await advance(store, "nivoda", later(24), read_from=FIRST.last_updated_at)
+
+    assert moved is not None
+    assert await store.read("nivoda") == moved != set_back
+
+
+async def test_advance_replaces_only_the_later_watermark_that_was_found_to_be_wrong(
+    store: WatermarkStore,
+) -> None:
+    wrong = await advance(store, "nivoda", later(24))
+
+    assert await advance(store, "nivoda", FIRST, instead_of=later(23).last_updated_at) == wrong
+    replaced = await advance(store, "nivoda", FIRST, instead_of=later(24).last_updated_at)
+
+    assert replaced is not None
+    assert replaced.last_updated_at == FIRST.last_updated_at
 
 
 async def test_advancing_twice_to_the_same_moment_writes_once(store: WatermarkStore) -> None:

@@ -1,6 +1,6 @@
 """A plan is stored whole or not at all, asks no more counts than it may, and fixes its window before the first."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,6 +106,26 @@ async def test_an_incremental_run_without_a_watermark_reads_everything(world: Wo
     run = await world.run(RunType.INCREMENTAL)
     assert (run.run_type, run.updated_from, run.distinct_records) == (RunType.INCREMENTAL, None, 80)
     assert await world.watermark() == run.updated_to
+
+
+@pytest.mark.parametrize("run_type", [None, RunType.INCREMENTAL, RunType.FULL])
+async def test_a_watermark_in_the_future_is_told_and_everything_is_read(
+    world: World, run_type: RunType | None
+) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=30)
+    await world.watermarks.write(FEED, Watermark(ahead, None, None), expected_version=None)
+
+    run = await world.run(run_type)
+
+    assert run.updated_from is None
+    assert run.run_type is (run_type or RunType.FULL)
+    assert run.fetched_records >= 80
+    assert world.alerts.events == ["watermark_ahead"]
+    assert "clock" in world.alerts.raised[0].text
+    assert await world.watermark() == run.updated_to
+    following = await world.run(None)
+    assert following.run_type is RunType.INCREMENTAL
+    assert world.alerts.events == ["watermark_ahead"]
 
 
 async def test_an_incremental_plan_takes_two_counts_and_borrows_the_last_scan(pool: Pool) -> None:

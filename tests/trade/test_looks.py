@@ -126,4 +126,3 @@ async def set_clock_back(world: World, by: timedelta = timedelta(hours=2)) -> No
         "UPDATE raw_diamonds SET fetched_at = fetched_at + %s, last_seen_at = last_seen_at + %s", by, by
     )
     await world.rows("UPDATE diamonds SET last_seen_at = last_seen_at + %s", by)
-

@@ -259,8 +259,14 @@ class Consolidator:
         """To the run's planning time, never past a range that was not read, and not by a replay, which read none."""
         if run.forced or run.is_replay:
             return None
-        moved = Watermark(run.updated_to, str(run.run_id), self._clock.now())
-        return (await advance(self._watermarks, run.feed, moved)).last_updated_at
+        present = await advance(
+            self._watermarks,
+            run.feed,
+            Watermark(run.updated_to, str(run.run_id), self._clock.now()),
+            read_from=run.watermark_before if run.updated_from is not None else None,
+            instead_of=run.watermark_before if run.updated_from is None else None,
+        )
+        return present.last_updated_at if present else None
 
     async def _postpone(self, run: Run, error: Exception) -> None:
         """Try again later; what no retry can mend, or what failed too often, fails the run and alerts.

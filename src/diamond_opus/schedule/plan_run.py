@@ -70,9 +70,10 @@ async def plan_run(
         updated_to = await runs.database_time(conn)
     watermark = await watermarks.read(feed)
     before = watermark.last_updated_at if watermark else None
-    chosen = run_type or (RunType.INCREMENTAL if before else RunType.FULL)
+    is_ahead = before is not None and before > updated_to
+    chosen = run_type or (RunType.FULL if before is None or is_ahead else RunType.INCREMENTAL)
     updated_from = None
-    if chosen is RunType.INCREMENTAL and before is not None:
+    if chosen is RunType.INCREMENTAL and before is not None and not is_ahead:
         updated_from = before - timedelta(minutes=settings.safety_minutes)
     elif chosen is RunType.INCREMENTAL:
         log.warning("no_watermark", feed=feed, consequence="this incremental run reads everything")
@@ -90,6 +91,8 @@ async def plan_run(
         partitions=len(plan.partitions),
         stones=plan.expected_records,
     )
+    if is_ahead:
+        await _warn_of_watermark(alerts, plan, run_id)
     if not plan.expected_records:
         await _warn_of_empty(alerts, plan, run_id)
     async with pool.connection() as conn:
@@ -172,6 +175,19 @@ async def _store_scan(
         scan=scan.density.to_json(),
         api_calls=scan.api_calls,
         scanned_at=scanned_at,
+    )
+
+
+async def _warn_of_watermark(alerts: Alerts, plan: RunPlan, run_id: UUID) -> None:
+    await alerts.raise_alert(
+        Alert(
+            severity=Severity.WARNING,
+            event="watermark_ahead",
+            title=f"The watermark of {plan.feed} lies in the future",
+            text=f"It is {plan.watermark_before}, and the database's clock showed {plan.updated_to}. This run reads "
+            "everything and sets it right when it completes. Look at the clock of the database's server.",
+            run_id=str(run_id),
+        )
     )
 
 

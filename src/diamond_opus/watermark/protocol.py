@@ -38,14 +38,27 @@ class WatermarkStore(Protocol):
         ...
 
 
-async def advance(store: WatermarkStore, feed: str, to: Watermark) -> Watermark:
+async def advance(
+    store: WatermarkStore,
+    feed: str,
+    to: Watermark,
+    *,
+    read_from: datetime | None = None,
+    instead_of: datetime | None = None,
+) -> Watermark | None:
     """Move the watermark forward to ``to``; one that is already there or later stays as it is.
+
+    ``read_from`` is the watermark on which the reading was built, None when everything was read: one that a person
+    set back behind it, or took away, stays, for what lies between was not read. ``instead_of`` is one that was found
+    to be wrong, and is replaced though it is later. Returns what is there at the end, None when there is none.
 
     Repeating it is harmless, and two processes doing it at once end with the later of the two.
     """
     while True:
         present = await store.read(feed)
-        if present is not None and present.last_updated_at >= to.last_updated_at:
+        if present is not None and to.last_updated_at <= present.last_updated_at != instead_of:
+            return present
+        if read_from is not None and (present is None or present.last_updated_at < read_from):
             return present
         try:
             return await store.write(feed, to, expected_version=present.version if present else None)
