@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import msgspec
 import pytest
 from feed_builders import STONE_ID, RecordingClock, make_client, make_item
@@ -125,6 +126,27 @@ async def test_an_order_that_could_not_leave_in_time_does_not_leave_at_all(
 ) -> None:
     clock = RecordingClock()
     async with make_client(supplier.url, clock=clock, budget=SlowBudget(clock)) as client:
+        supplier.then(Answer({"data": {"create_order": "late"}}))
+        with pytest.raises(NotSent, match="could not leave within 20 s"):
+            await NivodaTrading(client.connection).create_order(OrderRequest(f"DIAMOND/{uuid4()}"))
+
+    assert all("items" not in seen.variables for seen in supplier.seen)
+
+
+async def test_an_order_whose_process_stood_still_while_it_connected_does_not_leave(
+    supplier: ScriptedSupplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = RecordingClock()
+    connect = aiohttp.TCPConnector._create_connection
+
+    async def stand_still(connector: aiohttp.TCPConnector, *given: Any, **named: Any) -> Any:
+        made = await connect(connector, *given, **named)
+        if connector.force_close:  # the connection is for something that changes the supplier
+            clock.advance(seconds=ACTION_WAIT_SECONDS + 1)
+        return made
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", stand_still)
+    async with make_client(supplier.url, clock=clock) as client:
         supplier.then(Answer({"data": {"create_order": "late"}}))
         with pytest.raises(NotSent, match="could not leave within 20 s"):
             await NivodaTrading(client.connection).create_order(OrderRequest(f"DIAMOND/{uuid4()}"))

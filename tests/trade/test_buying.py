@@ -263,7 +263,7 @@ async def test_what_the_vendor_decides_later_is_followed(
     market.simulator.supplier.trade.decide(market.orders[0].id, confirm=confirm)
 
     await market.watch()
-    await market.let_pass(timedelta(minutes=3))
+    await market.let_pass(timedelta(minutes=16))
     await market.watch()
 
     assert (await shop.get(f"/orders/{order_id}")).json()["data"]["status"] == status

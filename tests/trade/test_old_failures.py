@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from api_support import SECRET
 
 from diamond_opus.keys.signatures import HmacClient
+from diamond_opus.trade import orders
 from pipeline_builders import Pool
 from trade_market import Client, Market, open_market
 
@@ -119,6 +121,31 @@ async def test_b13_a_database_error_after_the_supplier_s_yes_loses_no_order(
     await market.let_pass(timedelta(minutes=1))
     await market.watch()
     assert (await shop.buy(stone)).json()["data"]["status"] == "ordered"
+    assert len(market.orders) == 1
+
+
+async def test_b13_an_order_whose_process_stood_still_before_it_left_is_not_sent(
+    market: Market, shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have counted it as lost by then, seen the stone free and sold it again."""
+    stone = await market.stone()
+    mark_sent = orders.mark_sent
+
+    async def stand_still(*given: Any, **named: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        order = await mark_sent(*given, **named)
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + 3600)
+        return order
+
+    with monkeypatch.context() as patched:
+        patched.setattr(orders, "mark_sent", stand_still)
+        answer = await shop.buy(stone)
+    monkeypatch.undo()
+
+    assert answer.status_code == 503
+    assert market.orders == []
+    assert (await shop.buy(stone)).json()["data"]["status"] == "ordered", "the same key may be sent again"
     assert len(market.orders) == 1
 
 

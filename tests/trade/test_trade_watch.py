@@ -9,7 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from diamond_opus.domain.errors import Retryable
+from diamond_opus.feeds.nivoda import NivodaTrading
+from diamond_opus.feeds.protocol import RawItem
+from diamond_opus.trade import watch as watch_module
 from diamond_opus.trade.model import StoneKey, SupplierFailed
+from diamond_opus.trade.stones import lock_stone
 from diamond_opus.trade.watch import TradeWatch, WatchSettings
 from trade_market import Client, Market
 
@@ -104,3 +109,52 @@ async def test_nobody_waits_long_for_a_supplier_that_does_not_answer(market: Mar
 
     with pytest.raises(SupplierFailed, match=r"did not answer within 0\.2 s; nothing was done"):
         await hasty.look(StoneKey("nivoda", await market.supplier_id(stone)), None)
+
+
+async def test_a_stone_that_somebody_has_locked_keeps_no_other_waiting(market: Market, shop: Client) -> None:
+    market.befall("answer_lost", "create_order", limit=2)
+    locked, free = await market.stone(), await market.stone()
+    await shop.buy(locked, "first")
+    await shop.buy(free, "second")
+    key = StoneKey("nivoda", await market.supplier_id(locked))
+    desk = replace(market.pipeline.desk(), statement_timeout_ms=50)
+    watch = TradeWatch(desk, holder=uuid4(), settings=OFTEN)
+    async with market.pool.connection() as conn, conn.transaction():
+        await lock_stone(conn, key)
+
+        await watch.settle()
+        await watch.look_for_evidence()
+
+    statuses = {
+        row["diamond_id"]: row["status"] for row in await market.rows("SELECT * FROM purchase_history")
+    }
+    assert statuses == {locked: "unknown", free: "ordered"}
+
+
+async def test_questions_that_the_supplier_never_answers_let_others_be_asked(
+    market: Market, shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_MOST_LOOKS", 1)
+    market.befall("answer_lost", "create_order", limit=2)
+    silent, other = await market.stone(), await market.stone()
+    await shop.buy(silent, "first")
+    await shop.buy(other, "second")
+    ask = NivodaTrading.get_diamond
+    silent_id = await market.supplier_id(silent)
+
+    async def get_diamond(trading: NivodaTrading, supplier_stone_id: str) -> RawItem | None:
+        if supplier_stone_id == silent_id:
+            raise Retryable("no answer")
+        return await ask(trading, supplier_stone_id)
+
+    monkeypatch.setattr(NivodaTrading, "get_diamond", get_diamond)
+    seldom = WatchSettings(soonest_look=timedelta(minutes=1))
+    watch = TradeWatch(market.pipeline.desk(), holder=uuid4(), settings=seldom)
+    await watch.settle()
+    for _ in range(2):
+        await watch.look_for_evidence()
+
+    statuses = {
+        row["diamond_id"]: row["status"] for row in await market.rows("SELECT * FROM purchase_history")
+    }
+    assert statuses == {silent: "unknown", other: "ordered"}

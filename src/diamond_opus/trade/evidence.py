@@ -15,15 +15,27 @@ from diamond_opus.trade.model import HoldRecord, HoldStatus, OrderRecord, OrderS
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When a free stone proves that nothing was done: free for ``free``, and ``settle`` after it was sent."""
+    """When a free stone proves that nothing was done: free for ``free``, and ``settle`` after it was sent.
+
+    Against the supplier's own yes it proves something only when it has been free for ``withdrawn``.
+    """
 
     settle: timedelta = timedelta(seconds=150)
     free: timedelta = timedelta(seconds=60)
+    withdrawn: timedelta = timedelta(minutes=15)
 
-    def is_proof(self, sent_at: datetime | None, free_since: datetime | None, now: datetime) -> bool:
+    def is_proof(
+        self,
+        sent_at: datetime | None,
+        free_since: datetime | None,
+        now: datetime,
+        *,
+        was_accepted: bool = False,
+    ) -> bool:
         if sent_at is None or free_since is None:
             return False
-        return now - sent_at >= self.settle and now - free_since >= self.free
+        free = self.withdrawn if was_accepted else self.free
+        return now - sent_at >= self.settle and now - free_since >= free
 
 
 def bears_order(order: OrderRecord, look: Look) -> bool:
@@ -42,7 +54,10 @@ def judge_order(order: OrderRecord, look: Look, now: datetime, patience: Patienc
         if look.availability is Availability.SOLD:
             return OrderStatus.CONFIRMED
         return OrderStatus.ORDERED if order.status is OrderStatus.UNKNOWN else None
-    if is_free_of_order(order, look) and patience.is_proof(order.sent_at, order.free_since, now):
+    was_accepted = order.status is OrderStatus.ORDERED
+    if is_free_of_order(order, look) and patience.is_proof(
+        order.sent_at, order.free_since, now, was_accepted=was_accepted
+    ):
         return OrderStatus.REFUSED
     return None
 

@@ -117,7 +117,10 @@ LIMIT %(limit)s;
 -- name: note_hold_look
 UPDATE hold_history
 SET looked_at = clock_timestamp(),
-    free_since = CASE WHEN %(is_free)s THEN coalesce(free_since, clock_timestamp()) END
+    free_since = CASE
+        WHEN %(is_free)s THEN coalesce(free_since, clock_timestamp())
+        WHEN %(is_free)s IS NULL THEN free_since
+    END
 WHERE id = %(id)s;
 
 -- name: unreported_holds

@@ -34,6 +34,8 @@ from diamond_opus.trade.stones import lock_stone, settle_stone
 
 log = get_logger(__name__)
 
+_TOO_LATE = "the purchase took too long before it was sent; nothing was done"
+
 
 async def order_stone(
     desk: Desk,
@@ -99,9 +101,14 @@ async def _ask_price(desk: Desk, attempt: Attempt, purchase: Purchase) -> OrderR
             lease=desk.lease,
         )
 
+    marked_from = asyncio.get_running_loop().time()
     order = await desk.transact(mark)
     if order is None:
-        raise SupplierFailed("the purchase took too long before it was sent; nothing was done")
+        raise SupplierFailed(_TOO_LATE)
+    if asyncio.get_running_loop().time() - marked_from > desk.lease_seconds:
+        # This process stood still: others may count the order as lost already, and believe what the stone shows.
+        await _finish_as_failed(desk, attempt, _TOO_LATE)
+        raise SupplierFailed(_TOO_LATE)
     return order
 
 
@@ -177,16 +184,19 @@ async def _send(
     try:
         return await _finish(desk, attempt, status, word, feed_order_id=feed_order_id, reason=reason)
     except (psycopg.Error, DatabaseUnavailable) as error:
-        return _tell_lost(order, word, f"the supplier's answer ({status}) could not be written down: {error}")
+        reason = f"the supplier's answer ({status}) could not be written down: {error}"
+        return _tell_lost(order, word, reason, feed_order_id)
 
 
-def _tell_lost(order: OrderRecord, word: Wording, reason: str) -> StoredAnswer:
+def _tell_lost(
+    order: OrderRecord, word: Wording, reason: str, feed_order_id: str | None = None
+) -> StoredAnswer:
     """The order may have been taken and nothing of it is written: the row's lease lapses, and it becomes unknown."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         task.uncancel()  # there is just time left to say so
-    log.error("order_outcome_lost", order_id=str(order.id), reason=reason)
-    return word(replace(order, status=OrderStatus.UNKNOWN))
+    log.error("order_outcome_lost", order_id=str(order.id), reason=reason, feed_order_id=feed_order_id)
+    return word(replace(order, status=OrderStatus.UNKNOWN, feed_order_id=feed_order_id))
 
 
 async def _finish(

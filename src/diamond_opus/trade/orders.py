@@ -157,8 +157,8 @@ async def to_look_at(
     return await _fetch_all(conn, "orders_to_look_at", {"soonest": soonest, "latest": latest, "limit": limit})
 
 
-async def note_look(conn: Connection, order_id: UUID, *, is_free: bool) -> None:
-    """Note a look; since when the stone has been free is kept as long as it is."""
+async def note_look(conn: Connection, order_id: UUID, *, is_free: bool | None) -> None:
+    """Note a look; since when the stone has been free is kept as long as it is, or as nobody answers (None)."""
     await conn.execute(_QUERIES["note_order_look"], {"id": order_id, "is_free": is_free})
 
 

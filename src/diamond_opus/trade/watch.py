@@ -1,10 +1,11 @@
 """The periodic look after trade: lost answers, holds whose time is over, orders that wait for the vendor."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -37,6 +38,8 @@ from diamond_opus.trade.reports import hold_unknown, order_unknown
 from diamond_opus.trade.stones import database_time, due_stones, find_stone, lock_stone, settle_stone
 
 log = get_logger(__name__)
+
+Due = TypeVar("Due", StoneKey, OrderRecord, HoldRecord)
 
 DUTY = "trade"
 
@@ -83,8 +86,7 @@ class TradeWatch:
         """What time decides: whose process is gone, and whose time is over; then the reports."""
         async with self._desk.pool.connection() as conn:
             due = await due_stones(conn)
-        for key in due:
-            await self._desk.transact(partial(_settle_what_time_decides, key))
+        await _each(due, lambda key: self._desk.transact(partial(_settle_what_time_decides, key)))
         await self.report()
 
     async def report(self) -> None:
@@ -107,10 +109,8 @@ class TradeWatch:
         async with self._desk.pool.connection() as conn:
             open_orders = await orders.to_look_at(conn, soonest=soonest, latest=latest, limit=_MOST_LOOKS)
             open_holds = await holds.to_look_at(conn, soonest=soonest, latest=latest, limit=_MOST_LOOKS)
-        for order in open_orders:
-            await self._look_at_order(order)
-        for hold in open_holds:
-            await self._look_at_hold(hold)
+        await _each(open_orders, self._look_at_order)
+        await _each(open_holds, self._look_at_hold)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         """One turn after the other, while this process has the duty; a turn that fails is repeated by the next."""
@@ -129,6 +129,8 @@ class TradeWatch:
     async def _look_at_order(self, order: OrderRecord) -> None:
         look = await self._look(order)
         if look is None:
+            async with self._desk.pool.connection() as conn:
+                await orders.note_look(conn, order.id, is_free=None)
             return
 
         async def write(conn: Connection) -> OrderRecord | None:
@@ -153,6 +155,8 @@ class TradeWatch:
     async def _look_at_hold(self, hold: HoldRecord) -> None:
         look = await self._look(hold)
         if look is None:
+            async with self._desk.pool.connection() as conn:
+                await holds.note_look(conn, hold.id, is_free=None)
             return
 
         async def write(conn: Connection) -> None:
@@ -184,7 +188,7 @@ class TradeWatch:
         return None
 
     async def _look(self, traded: OrderRecord | HoldRecord) -> Look | None:
-        """The supplier's answer, None when there is none now: the next turn asks again."""
+        """The supplier's answer, None when there is none now: a later turn asks again, others first."""
         try:
             known = None
             if traded.diamond_id is not None:
@@ -194,6 +198,15 @@ class TradeWatch:
         except SupplierFailed as error:
             log.warning("evidence_not_found", id=str(traded.id), reason=str(error))
             return None
+
+
+async def _each(due: Sequence[Due], work: Callable[[Due], Awaitable[object]]) -> None:
+    """One after the other: a stone that somebody has locked for long, or that fails, keeps no other waiting."""
+    for one in due:
+        try:
+            await work(one)
+        except psycopg.Error as error:
+            log.warning("trade_watch_failed", about=str(one), reason=str(error))
 
 
 async def _settle_what_time_decides(key: StoneKey, conn: Connection) -> None:

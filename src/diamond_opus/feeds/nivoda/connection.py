@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -187,11 +187,15 @@ class NivodaConnection:
             raise NotSent(f"nivoda: {question.subject} was not sent: {error}") from error
         except TimeoutError as error:
             raise _too_late(question) from error
+
+        def check_time() -> None:
+            if question.is_action and self._clock.monotonic() - asked_at > ACTION_WAIT_SECONDS:
+                raise _too_late(question)
+
+        check_time()
         sent_at = self._clock.monotonic()
-        if question.is_action and sent_at - asked_at > ACTION_WAIT_SECONDS:
-            raise _too_late(question)
         try:
-            value = await self._answer(question, token)
+            value = await self._answer(question, token, check_time)
         except DiamondError as error:
             await self._report(question.operation, sent_at, error)
             raise
@@ -207,10 +211,10 @@ class NivodaConnection:
             verdict = Verdict.GOOD if error is None else Verdict.FAILED
             await self._budget.report(Outcome(operation, verdict, seconds))
 
-    async def _answer(self, question: Question[T], token: str | None) -> T:
+    async def _answer(self, question: Question[T], token: str | None, check_time: Callable[[], None]) -> T:
         """One exchange, judged. Raises ``Retryable``, ``Fatal`` or ``TokenRejected``."""
         subject = f"nivoda: {question.subject}"
-        status, headers, body = await self._post(question, token, subject)
+        status, headers, body = await self._post(question, token, subject, check_time)
         error = judge_status(
             subject,
             status,
@@ -239,8 +243,9 @@ class NivodaConnection:
         raise error
 
     async def _post(
-        self, question: Question[T], token: str | None, subject: str
+        self, question: Question[T], token: str | None, subject: str, check_time: Callable[[], None]
     ) -> tuple[int, Mapping[str, str], bytes]:
+        """One exchange; ``check_time`` has the last word once the connection is there, before the first byte."""
         request = {"query": OPERATIONS[question.operation], "variables": question.variables}
         data = msgspec.json.encode(request)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -252,6 +257,7 @@ class NivodaConnection:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
+                trace_request_ctx=check_time,
             ) as response:
                 return response.status, response.headers, await read_body(response, subject)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -274,6 +280,7 @@ class NivodaConnection:
                     total=account.request_timeout_seconds, sock_connect=account.connect_timeout_seconds
                 ),
                 headers={"User-Agent": "diamond-opus"},
+                trace_configs=[_LAST_WORD],
             )
         return session
 
@@ -283,6 +290,19 @@ class NivodaConnection:
             if secret:
                 text = text.replace(secret, "***")
         return text
+
+
+async def _check_time(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _created: aiohttp.TraceConnectionCreateEndParams,
+) -> None:
+    context.trace_request_ctx()
+
+
+#: Who stood still while the connection was made asks again whether the request may still leave.
+_LAST_WORD = aiohttp.TraceConfig()
+_LAST_WORD.on_connection_create_end.append(_check_time)
 
 
 def _too_late(question: Question[Any]) -> NotSent:
