@@ -1,4 +1,4 @@
-"""Tells people what only they can put right, and by which command: that a run failed, that the disk is full.
+"""Tells people what only they can put right: that a run failed, that the disk is full, that the supplier is away.
 
 Why a run failed is written with the failure, in one transaction; that it was told, after it was. So whoever fails a
 run tells it at once, and the sweeper tells what was not told: at least once, in the worst case twice.
@@ -13,8 +13,13 @@ from psycopg.errors import DiskFull
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.domain.errors import Retryable
+from diamond_opus.feeds.protocol import StoneSource
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import Failure, Run
+
+log = get_logger(__name__)
 
 _TITLES: Mapping[Failure, str] = {
     Failure.CONSOLIDATION_SKIPPED: "Run {run_id} failed while {feed} was read",
@@ -65,8 +70,8 @@ class FullDisk:
         self._is_told = False
 
     async def tell(self, error: BaseException, run_id: UUID) -> None:
-        """Unless it is something else, or told already."""
-        if not isinstance(error, DiskFull) or self._is_told:
+        """Unless it, and what caused it, is something else, or told already."""
+        if not (isinstance(error, DiskFull) or isinstance(error.__cause__, DiskFull)) or self._is_told:
             return
         self._is_told = True
         await self._alerts.raise_alert(
@@ -78,3 +83,39 @@ class FullDisk:
                 run_id=str(run_id),
             )
         )
+
+
+class SupplierOutage:
+    """Tells failures of a supplier that answers nobody from those of the work, and people of it once an outage.
+
+    Every process that meets an outage tells it.
+    """
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+        self._told: set[str] = set()
+
+    def note_answer(self, feed: str) -> None:
+        if feed in self._told:
+            self._told.remove(feed)
+            log.info("supplier_answers_again", feed=feed)
+
+    async def is_cause(self, error: BaseException, source: StoneSource | None) -> bool:
+        """Whether the supplier answers nobody now, which is asked of it; an error that no retry mends is another's."""
+        if source is None or not isinstance(error, Retryable):
+            return False
+        if await source.is_answering():
+            self.note_answer(source.name)
+            return False
+        if source.name not in self._told:
+            self._told.add(source.name)
+            await self._alerts.raise_alert(
+                Alert(
+                    severity=Severity.WARNING,
+                    event="supplier_unavailable",
+                    title=f"{source.name} answers nobody",
+                    text=f"{error}. Runs wait for it and go on by themselves. If it lasts, look at the supplier's "
+                    "account and network: diamond doctor",
+                )
+            )
+        return True

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -154,12 +155,15 @@ async def test_a_stone_that_was_removed_and_returns_unchanged_waits_for_consolid
 async def test_what_postgresql_cannot_hold_costs_itself_only(world: World) -> None:
     broken = Fetched(RawItem("bad", "DIAMOND/bad", b'{"id": "\\ud800" ', "0" * 64, 1), NOON)
     nul = Fetched(RawItem("n\x00l", "DIAMOND/nul", b"{}", "1" * 64, 1), NOON)
+    deep = Fetched(RawItem("deep", "DIAMOND/deep", b"[" * 100_000 + b"]" * 100_000, "2" * 64, 1), NOON)
+    random_id = "".join(sha256(bytes([n])).hexdigest() for n in range(200))
+    long = Fetched(RawItem(random_id, "DIAMOND/long", b"{}", "3" * 64, 1), NOON)
     good = [fetched(f"s-{n}") for n in range(20)]
 
-    stored = await keep(world, RUN_1, *good[:7], broken, *good[7:], nul)
+    stored = await keep(world, RUN_1, *good[:7], broken, deep, *good[7:], nul, long)
 
     assert await world.value("SELECT count(*) FROM raw_diamonds") == 20
-    assert [row.payload for row in stored.refused] == [broken.item.payload, nul.item.payload]
+    assert [row.payload for row in stored.refused] == [bad.item.payload for bad in (broken, deep, nul, long)]
     assert all("the database refuses the payload" in row.reason for row in stored.refused)
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.protocol import WORK_ITEMS
 from diamond_opus.runs.model import PartitionState, Run, RunState
-from pipeline_builders import Pool, World, work_item
-from pipeline_supplier import ScriptedSupplier, stones
+from pipeline_builders import Pool, World, consolidate_message, work_item
+from pipeline_supplier import Listed, ScriptedSupplier, stones
 
 NATURAL = "natural-01"
 
@@ -190,7 +191,7 @@ async def test_a_full_disk_is_told_once_by_a_worker_and_again_when_there_was_roo
         await world.rows("DROP TRIGGER no_room ON raw_diamonds")
 
     await read_on_a_full_disk(NATURAL)
-    assert world.alerts.events == ["database_full"]
+    assert world.alerts.events == ["database_full"], "and not with each try"
     assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
 
     await worker.handle(work_item(run, NATURAL))
@@ -319,3 +320,39 @@ async def test_prices_in_another_unit_fail_the_partition_before_anything_of_it_i
     )
     assert await world.value("SELECT count(*) FROM raw_diamonds") == 0
     assert await world.watermark() is None
+
+
+@pytest.mark.parametrize("table", ["partition_progress", "run_metadata"])
+async def test_a_disk_so_full_that_nothing_can_even_be_claimed_is_told(pool: Pool, table: str) -> None:
+    world = World(pool, ScriptedSupplier(stones(20)))
+    run = await (world.plan() if table == "partition_progress" else world.read_run())
+    await world.rows(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
+    )
+    await world.rows(
+        f"CREATE TRIGGER no_room BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION no_room()"
+    )
+    handle, message = world.process.worker().handle, work_item(run, NATURAL)
+    if table == "run_metadata":
+        handle, message = world.process.consolidator().handle_consolidate, consolidate_message(run)
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable, match="no space left"):
+            await handle(message)
+
+    assert world.alerts.events == ["database_full"]
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+
+
+async def test_what_the_database_refuses_is_listed_though_it_comes_page_after_page(pool: Pool) -> None:
+    """So much in each page that every page is a transaction of its own."""
+    deep = b"[" * 50_000 + b"]" * 50_000
+    bad = [Listed(f"bad-{n}", payload=deep + b" " * (9_000_000 + n)) for n in range(3)]
+    good = stones(36)
+    world = World(pool, ScriptedSupplier([bad[0], *good[:12], bad[1], *good[12:24], bad[2], *good[24:]]))
+    world.supplier.page_limit = 12
+
+    run = await world.run()
+
+    assert run.unreadable_records == 3
+    assert await world.value("SELECT count(*) FROM rejected_diamonds WHERE NOT readable") == 3

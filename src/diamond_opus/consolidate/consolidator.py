@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.errors import DiskFull
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -20,7 +21,7 @@ from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
-from diamond_opus.failures import FullDisk, tell_failures
+from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone
@@ -84,6 +85,7 @@ class Consolidator:
         self._watermarks = watermarks
         self._alerts = alerts
         self._full_disk = FullDisk(alerts)
+        self._outage = SupplierOutage(alerts)
         self._clock = clock
         self._settings = settings
 
@@ -127,6 +129,9 @@ class Consolidator:
         except RunRefused as refusal:
             log.info("consolidation_not_due", run_id=run_id, reason=str(refusal))
             return
+        except DiskFull as error:
+            await self._full_disk.tell(error, run_id)
+            raise
         log.info("consolidation_started", run_id=run_id, pending=run.consolidation_total)
         try:
             await self._drain(run)
@@ -238,6 +243,7 @@ class Consolidator:
                 self._alerts,
                 guard_share=self._settings.guard_share,
             )
+            self._outage.note_answer(run.feed)
             log.info("missing_removed", run_id=run.run_id, removed=removed)
         async with self._pool.connection() as conn:
             await consolidating.renew_finalisation(
@@ -275,25 +281,21 @@ class Consolidator:
         database that is away cannot even be told, and raises; the sweeper finds the run when it is back.
         """
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
-        waits_for_others = is_outage(error) or await self._is_supplier_out(run, error)
+        waits_for_others = is_outage(error) or await self._outage.is_cause(error, self._sources.get(run.feed))
+        wished = error.retry_after_seconds if isinstance(error, Retryable) else None
         await self._full_disk.tell(error, run.run_id)
         async with self._pool.connection() as conn:
             state = await consolidating.postpone_consolidation(
                 conn,
                 run.run_id,
                 error=f"consolidation: {error}",
-                delay_seconds=self._settings.first_backoff_seconds,
+                delay_seconds=max(wished or 0, self._settings.first_backoff_seconds),
                 longest_delay_seconds=self._settings.longest_backoff_seconds,
                 max_attempts=None if waits_for_others else attempts,
             )
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=run.feed)
-
-    async def _is_supplier_out(self, run: Run, error: Exception) -> bool:
-        """Whether the supplier, who is asked about missing stones, answers nobody: no fault of the run's."""
-        source = self._sources.get(run.feed)
-        return isinstance(error, Retryable) and source is not None and not await source.is_answering()
 
 
 def _is_caused_by_values(error: psycopg.Error) -> bool:

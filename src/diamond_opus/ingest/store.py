@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, DataError
+from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
 from psycopg.types.json import Json
 
 from diamond_opus.db import copy
@@ -48,14 +49,15 @@ async def store_stones(
 ) -> Stored:
     """Upsert stones in the caller's transaction; each id may stand in ``stones`` once.
 
-    What PostgreSQL refuses to hold is found by halving and handed back, so that one bad payload costs itself only.
+    What PostgreSQL refuses to hold (text it cannot store, JSON nested too deep, an id too long for an index) is found
+    by halving and handed back, so that one bad payload costs itself only.
     """
     if not stones:
         return Stored(0, ())
     try:
         async with conn.transaction():
             return Stored(await _upsert(conn, feed, run_id, asked, stones), ())
-    except DataError as error:
+    except (DataError, ProgramLimitExceeded, StatementTooComplex) as error:
         if len(stones) == 1:
             item = stones[0].item
             reason = f"the database refuses the payload: {error.diag.message_primary or error}"

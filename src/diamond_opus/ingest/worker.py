@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,13 +12,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.protocol import Alert, Alerts, Severity
-from diamond_opus.db.errors import is_outage, outages_are_retryable
+from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.db.errors import DatabaseUnavailable, is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.domain.selection import Selection
-from diamond_opus.failures import FullDisk, tell_failures
+from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.ingest.partition import PartitionReader
 from diamond_opus.ingest.read_range import Batch, ReadingSettings
@@ -91,7 +92,7 @@ class Worker:
         self._alerts = alerts
         self._clock = clock
         self._settings = settings
-        self._is_supplier_out = False
+        self._outage = SupplierOutage(alerts)
         self._full_disk = FullDisk(alerts)
 
     async def handle(self, message: Received) -> None:
@@ -99,11 +100,15 @@ class Worker:
 
         A database that serves nobody is Retryable: the partition's row says the rest when it is back.
         """
-        with outages_are_retryable("ingest"):
-            await self._handle(message)
-
-    async def _handle(self, message: Received) -> None:
         item = WorkItem.from_received(message)
+        try:
+            with outages_are_retryable("ingest"):
+                await self._handle(item, message)
+        except DatabaseUnavailable as error:
+            await self._full_disk.tell(error, item.run_id)
+            raise
+
+    async def _handle(self, item: WorkItem, message: Received) -> None:
         source = self._sources.get(item.feed)
         if source is None:
             raise Fatal(
@@ -139,7 +144,7 @@ class Worker:
             log.exception("partition_broken", partition_id=claimed.partition_id)
             await self._end_failed(item, claimed, f"{type(error).__name__}: {error}")
         else:
-            self._note_answers(source)
+            self._outage.note_answer(source.name)
             await self._end(claimed, PartitionState.COMPLETED)
 
     async def _claim(self, item: WorkItem, message: Received) -> ClaimedPartition | None:
@@ -170,34 +175,12 @@ class Worker:
     ) -> None:
         """Counts against the partition unless nobody is answered: then nothing is wrong with it, and it waits."""
         try:
-            counts = not (is_outage(error) or await self._keep_while(claimed, self._is_out(source, error)))
+            asking = self._outage.is_cause(error, source)
+            counts = not await self._keep_while(claimed, asking)
         except LeaseLost as lost:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
             return
         await self._end_failed(item, claimed, str(error), counts=counts, wait=error.retry_after_seconds)
-
-    async def _is_out(self, source: StoneSource, error: Retryable) -> bool:
-        """Whether the supplier answers nobody; told once for each outage that this process meets."""
-        if await source.is_answering():
-            self._note_answers(source)
-            return False
-        if not self._is_supplier_out:
-            self._is_supplier_out = True
-            await self._alerts.raise_alert(
-                Alert(
-                    severity=Severity.WARNING,
-                    event="supplier_unavailable",
-                    title=f"{source.name} answers nobody",
-                    text=f"{error}. Runs wait for it and go on by themselves. If it lasts, look at the supplier's "
-                    "account and network: diamond doctor",
-                )
-            )
-        return True
-
-    def _note_answers(self, source: StoneSource) -> None:
-        if self._is_supplier_out:
-            self._is_supplier_out = False
-            log.info("supplier_answers_again", feed=source.name)
 
     async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
         async def commit(selection: Selection, batch: Batch, progress: Progress) -> None:
@@ -226,8 +209,8 @@ class Worker:
             )
             stored = await store_stones(conn, claimed.feed, claimed.run_id, asked, batch.stones)
             refused = [
-                (f"{claimed.run_id}:{claimed.partition_id}:refused:{number}", row)
-                for number, row in enumerate(stored.refused)
+                (f"{claimed.run_id}:{claimed.partition_id}:refused:{sha256(row.payload).hexdigest()}", row)
+                for row in stored.refused
             ]
             await store_unreadable(conn, claimed.feed, claimed.run_id, [*batch.unreadable, *refused])
             if stored.unchanged or refused:
