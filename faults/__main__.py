@@ -41,7 +41,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="diamond-faults-") as shared,
         context.Pool(jobs, take_turns, (context.Value("l", 0),)) as pool,
     ):
-        work = [(arguments.seed, arguments.schedules, arguments.minutes, Path(shared))] * jobs
+        what = (arguments.seed, arguments.schedules, arguments.minutes, Path(shared), arguments.as_shipped)
+        work = [what] * jobs
         for outcomes in pool.imap_unordered(play_job, work):
             for outcome in outcomes:
                 report.add(outcome)
@@ -66,9 +67,7 @@ def _parse() -> argparse.Namespace:
         help="try the broken variants (all, or those named): each must be noticed",
     )
     parser.add_argument("--processes", action="store_true", help="with --replay: by real processes")
-    parser.add_argument(
-        "--as-shipped", action="store_true", help="with --replay: every lease and time-out as by default"
-    )
+    parser.add_argument("--as-shipped", action="store_true", help="every lease and time-out as by default")
     parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
     return parser.parse_args()
 

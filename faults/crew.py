@@ -48,6 +48,7 @@ class Crew:
         self._as_shipped = as_shipped
         self._random = Random(f"play {schedule.seed}")
         self._retired: list[Member] = []
+        self._broken: list[str] = []
         self._starting = asyncio.Lock()
         self._spawn = spawn
 
@@ -78,16 +79,19 @@ class Crew:
         member.kill()
         self._spawn(self._revive(member))
 
-    def kill_owner(self, line: Line) -> None:
-        for member in self.members:
-            if member.line is line:
-                self.kill(member)
-                return
-        line.end()  # the scheduler's: whoever planned sees that it is gone
+    def vanish(self, member: Member) -> None:
+        """Its machine is gone; another one is started a little later."""
+        member.vanish()
+        self._spawn(self._revive(member))
+
+    def owner_of(self, line: Line) -> Member | None:
+        """None for the scheduler's line: who plans is nobody of the crew."""
+        return next((member for member in self.members if member.line is line), None)
 
     async def deploy(self) -> None:
-        """One after the other ends in good order and is replaced by one of the next release."""
-        for number, old in enumerate(list(self.members)):
+        """One after the other ends in good order and is replaced by one of the next release: workers first, or last."""
+        order = list(enumerate(self.members))
+        for number, old in order if self._schedule.seed % 2 else reversed(order):
             new = self._hire(f"{old.name}-next", old.role, **NEXT_RELEASE)
             # From here on nobody starts the old one again, who may just have been killed.
             async with self._starting:
@@ -112,7 +116,7 @@ class Crew:
 
     def broken(self) -> Sequence[str]:
         """Who ended with an error of its own."""
-        return [
+        return self._broken + [
             f"{member.name} ended by itself: {type(error).__name__}: {error}"
             for member in self.members
             if isinstance(member, Task) and (error := member.ended_with) is not None
@@ -143,7 +147,14 @@ class Crew:
             for member in list(self.members):
                 async with self._starting:  # who is just being revived has not given up
                     if isinstance(member, Process) and member.has_given_up and member in self.members:
+                        self._note_end(member)
                         await member.start()
+
+    def _note_end(self, member: Process) -> None:
+        """One that found no database was right to end; any other reason is a fault of its own."""
+        words = member.last_words()
+        if "database" not in words:
+            self._broken.append(words)
 
 
 def _environment(values: Mapping[str, Any]) -> Mapping[str, str]:

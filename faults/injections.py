@@ -11,6 +11,7 @@ import psycopg
 from diamond_opus.simulator.faults import Fault, FaultKind
 from faults.points import BUYING, POINTS
 from faults.proxy import Act, Line, Rule
+from faults.schedule import KINDS
 
 if TYPE_CHECKING:
     from faults.play import Play
@@ -21,6 +22,9 @@ Inject = Callable[["Play", Random], Awaitable[None]]
 #: How long lasting faults last: several leases, time-outs and back-offs of these schedules, as minutes are of the
 #: product's own.
 _LASTS = (0.8, 2.5)
+
+#: The supplier's: a minute and more of the product's own times.
+_MINUTES = (2.4, 5.0)
 
 _SQLSTATES = {
     "serialization": "40001",
@@ -41,7 +45,20 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
 
     def kill(line: Line) -> None:
         play.note(injection.kind)
-        play.crew.kill_owner(line)
+        owner = play.crew.owner_of(line)
+        if owner is None:
+            line.end()  # whoever planned sees that it is gone
+        else:
+            play.crew.kill(owner)
+
+    def vanish(line: Line) -> None:
+        owner = play.crew.owner_of(line)
+        if owner is not None:
+            play.note(injection.kind)
+            play.crew.vanish(owner)
+
+    def befall(_line: Line) -> None:
+        play.spawn(play.inject(injection))
 
     def late(_line: Line) -> None:
         play.spawn(_late_answer(play, Random(injection.seed)))
@@ -54,6 +71,10 @@ def rule_for(play: "Play", injection: "Injection") -> Rule:
         play.spawn(play.suffer(injection.kind, _stand_still(play, line, Random(injection.seed))))
 
     kind, nth = injection.kind, injection.nth
+    if kind == "vanished":
+        return Rule(fragment, Act.PASS, nth, then=vanish)
+    if KINDS[kind] == "supplier":
+        return Rule(fragment, Act.PASS, nth, then=befall)
     if kind in ("kill_at_point", "kill_buying"):
         act = Act.PASS if injection.seed % 2 else Act.CUT_BEFORE
         return Rule(fragment, act, nth, then=kill)
@@ -207,7 +228,7 @@ def _supplier(kind: FaultKind, *, rate: float = 1.0, seconds: float = 0.0) -> In
         faults = [Fault(kind, rate=share, seconds=seconds)]
         play.supplier.supplier.faults.add(faults)
         try:
-            await asyncio.sleep(random.uniform(*_LASTS))
+            await asyncio.sleep(random.uniform(*_MINUTES))
         finally:
             play.clear_supplier_faults(faults)
 

@@ -48,14 +48,16 @@ def be_silent() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def play_job(work: tuple[int, int | None, float, Path]) -> Sequence[Outcome]:
-    seed, schedules, minutes, shared = work
+def play_job(work: tuple[int, int | None, float, Path, bool]) -> Sequence[Outcome]:
+    seed, schedules, minutes, shared, as_shipped = work
     be_silent()
     deadline = None if schedules else time.monotonic() + minutes * 60
-    return asyncio.run(_play_all(next_seeds(seed, schedules), deadline, shared))
+    return asyncio.run(_play_all(next_seeds(seed, schedules), deadline, shared, as_shipped=as_shipped))
 
 
-async def _play_all(seeds: Iterator[int], deadline: float | None, shared: Path) -> Sequence[Outcome]:
+async def _play_all(
+    seeds: Iterator[int], deadline: float | None, shared: Path, *, as_shipped: bool
+) -> Sequence[Outcome]:
     outcomes = []
     async with Ground.open() as ground:
         quiet = QuietHistories(ground, shared)
@@ -65,7 +67,7 @@ async def _play_all(seeds: Iterator[int], deadline: float | None, shared: Path) 
             schedule = schedule_of(seed)
             expected = await quiet.of(schedule.timeline)
             with tempfile.TemporaryDirectory(prefix="diamond-faults-") as folder:
-                outcome = await play(schedule, ground, expected, Path(folder))
+                outcome = await play(schedule, ground, expected, Path(folder), as_shipped=as_shipped)
             print(Report.line(outcome), file=sys.stderr, flush=True)
             outcomes.append(outcome)
     return outcomes

@@ -63,6 +63,10 @@ class Member(Protocol):
         """Now, in the middle of whatever it does."""
         ...
 
+    def vanish(self) -> None:
+        """Killed with its machine: its connections stay open at the server, which waits for it."""
+        ...
+
     async def stop(self) -> None:
         """In good order, as a deployment does it."""
         ...
@@ -114,6 +118,10 @@ class Task:
         self.line.end()
         if self._task is not None:
             self._task.cancel()
+
+    def vanish(self) -> None:
+        self.line.vanish()
+        self.kill()
 
     async def stop(self) -> None:
         self.url = None
@@ -208,6 +216,11 @@ class Process:
         """It ended by itself, as one does that finds no database at its start: its supervisor starts it again."""
         return self._is_wanted and self._process is not None and self._process.returncode is not None
 
+    def last_words(self) -> str:
+        """Why it ended by itself, as it told it."""
+        code = self._process.returncode if self._process is not None else None
+        return f"{self.name} ended by itself with {code}: {_last_line(self._folder / f'{self.name}.log')}"
+
     async def start(self) -> None:
         self._is_wanted = True
         self.line = self._make_line()
@@ -229,6 +242,10 @@ class Process:
         self._is_wanted = False
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
+
+    def vanish(self) -> None:
+        self.line.vanish()
+        self.kill()
 
     async def stop(self) -> None:
         self.url = None
@@ -256,6 +273,11 @@ class Process:
             self.url = line
         while await process.stdout.readline():
             pass
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return lines[-1] if lines else "without a word"
 
 
 @asynccontextmanager

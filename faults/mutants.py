@@ -53,11 +53,14 @@ _LAST_SETTLED = 15
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``broken`` is what was changed; one of ``schedules`` must find it."""
+    """``broken`` is what was changed; one of ``schedules`` must find it, in ``circumstances`` that the whole product
+    stands as well.
+    """
 
     broken: str
     change: Callable[[], AbstractContextManager[Any]]
     schedules: Sequence[Schedule]
+    circumstances: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 def _schedules(
@@ -136,15 +139,21 @@ def short_page_is_the_end() -> Iterator[None]:
 
 
 def upsert_in_arrival_order() -> AbstractContextManager[Any]:
-    return _sql(ingest_store.QUERIES, "store_incoming", "WHERE r.fetched_at <= EXCLUDED.fetched_at", "")
+    newer = "WHERE r.fetched_at <= EXCLUDED.fetched_at OR r.fetched_at > clock_timestamp()"
+    return _sql(ingest_store.QUERIES, "store_incoming", newer, "")
+
+
+def _patient_processes() -> AbstractContextManager[Any]:
+    """Their patience for the database outlasts a lease, as that of a process does that was suspended meanwhile."""
+    return patch.dict(
+        settings.QUICK, {"pg_answer_timeout_ms": 8_000, "pg_idle_transaction_timeout_ms": 8_000}
+    )
 
 
 @contextmanager
 def lease_without_fence() -> Iterator[None]:
-    """With a patience for the database that outlasts the lease, as a process has it that was suspended meanwhile."""
     names = ("renew_partition", "advance_partition", "count_failures", "leave_partition")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.dict(settings.QUICK, {"pg_answer_timeout_ms": 8_000}))
         for name in names:
             fence = "lease_token = %(lease_token)s"
             stack.enter_context(
@@ -262,7 +271,7 @@ def watermark_past_a_failed_range() -> Iterator[None]:
 def removal_by_another_run() -> AbstractContextManager[Any]:
     condition = """WHERE r.run_id = %(run_id)s
       AND w.last_seen_run_id <> r.run_id
-      AND w.last_seen_at < r.started_at"""
+      AND (w.last_seen_at < r.started_at OR w.last_seen_at > clock_timestamp())"""
     other = """WHERE r.run_id = %(run_id)s
       AND w.last_seen_run_id <> (SELECT o.run_id FROM run_metadata AS o ORDER BY o.started_at LIMIT 1)"""
     return _sql(removal.QUERIES, "freeze_candidates", condition, other)
@@ -336,6 +345,7 @@ MUTANTS: Mapping[str, Mutant] = {
         "whoever once had the lease may write",
         lease_without_fence,
         _schedules(_EMPTY_MOVING, _at("suspended", "advance_partition", nth=2), count=6),
+        _patient_processes,
     ),
     "removal_by_another_run": Mutant(
         "stones are missed by what another run saw", removal_by_another_run, _schedules(_STILL_FULL)
@@ -360,10 +370,11 @@ async def notice(mutant: Mutant, ground: Ground, quiet: QuietHistories) -> str |
     """
     for schedule in mutant.schedules:
         expected = await quiet.of(schedule.timeline)
-        with mutant.change():
-            broken = await _play_in_haste(schedule, ground, expected)
-        if not broken.is_good and (await _play_in_haste(schedule, ground, expected)).is_good:
-            return f"schedule {schedule.seed}: {broken.faults[0]}"
+        with mutant.circumstances():
+            with mutant.change():
+                broken = await _play_in_haste(schedule, ground, expected)
+            if not broken.is_good and (await _play_in_haste(schedule, ground, expected)).is_good:
+                return f"schedule {schedule.seed}: {broken.faults[0]}"
     return None
 
 

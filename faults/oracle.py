@@ -1,5 +1,6 @@
 """Judges what a schedule left: the tables of a quiet run, nothing unfinished, nothing held, no order twice."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,13 @@ _LEFTOVERS = {
         SELECT supplier_stone_id FROM purchase_history AS p JOIN diamonds AS d USING (feed, supplier_stone_id)
         WHERE p.status IN ('sending', 'unknown', 'ordered', 'confirmed') AND d.availability = 'available'""",
     "a failed run that nobody was told of": UNTOLD_FAILURES,
+    "two holds of one stone": """
+        SELECT supplier_stone_id FROM hold_history
+        WHERE status IN ('sending', 'active', 'unknown', 'releasing')
+        GROUP BY supplier_stone_id HAVING count(*) > 1""",
+    "a stone on sale that may be held": """
+        SELECT supplier_stone_id FROM hold_history AS h JOIN diamonds AS d USING (feed, supplier_stone_id)
+        WHERE h.status IN ('sending', 'active', 'unknown', 'releasing') AND d.availability = 'available'""",
     "two orders of one stone": """
         SELECT supplier_stone_id FROM purchase_history
         WHERE status IN ('sending', 'unknown', 'ordered', 'confirmed')
@@ -223,6 +231,19 @@ def wrong_orders(url: str, supplier: Supplier) -> list[str]:
     faults += [f"{stone} was ordered and nobody here knows" for stone in ordered if stone not in live]
     faults += [f"{stone} is ordered here and not at the supplier" for stone in sorted(sure - set(ordered))]
     return faults
+
+
+def wrong_holds(url: str, supplier: Supplier) -> list[str]:
+    """The supplier's holds against ours: no stone asked for twice, and none that we do not know of."""
+    held = Counter(hold.stone_id for hold in supplier.supplier.trade.book.holds.values())
+    with psycopg.connect(url, autocommit=True) as conn:
+        asked = conn.execute("SELECT supplier_stone_id FROM hold_history WHERE status <> 'failed'").fetchall()
+    known = Counter(stone for (stone,) in asked)
+    return [
+        f"{stone} was held {count} times at the supplier, and {known[stone]} times here"
+        for stone, count in held.items()
+        if count > known[stone]
+    ]
 
 
 def unknown_orders(url: str) -> int:

@@ -28,6 +28,7 @@ from faults.monitor import Monitor
 from faults.oracle import Expected
 from faults.proxy import Weather
 from faults.schedule import Injection, Schedule
+from faults.settings import QUICKER
 from faults.shop import Shop
 from faults.timeline import Supplier
 
@@ -35,6 +36,9 @@ _LOOK_SECONDS = 0.1
 
 #: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
 _PROMISED_SECONDS = 60.0
+
+#: What a machine that plays several schedules at once may add to the waits of one.
+_BUSY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,14 @@ class Patience:
 @dataclass(slots=True)
 class Outcome:
     schedule: Schedule
+    as_shipped: bool
     seconds: float = 0.0
     injected: Counter[str] = field(default_factory=Counter)
     recoveries: list[float] = field(default_factory=list)
+    orphaned: list[float] = field(default_factory=list)
     takeovers: int = 0
     orders: int = 0
+    holds: int = 0
     unknown_orders: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -89,13 +96,13 @@ class Play:
             schedule, self.url, self.weather, supplier.port, folder, spawn=self.spawn, as_shipped=as_shipped
         )
         self.tampered: set[str] = set()
-        self.outcome = Outcome(schedule)
+        self.outcome = Outcome(schedule, as_shipped)
         self._patience = patience
         self._as_shipped = as_shipped
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun: set[str] = set()
         self._open_causes = 0
-        self._monitor = Monitor(self.url)
+        self._monitor = Monitor(self.url, lambda: self.is_disturbed)
         self._watching: psycopg.AsyncConnection[dict[str, Any]] | None = None
         self._was_forced = False
 
@@ -275,17 +282,32 @@ class Play:
         if is_exact:
             faults += oracle.wrong_figures(self.url, expected, bought=len(shop.traded))
         faults += oracle.wrong_orders(self.url, self.supplier)
+        faults += oracle.wrong_holds(self.url, self.supplier)
         faults += shop.complaints
         faults += self.crew.broken()
         self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
+        self.outcome.holds = len(self.supplier.supplier.trade.book.holds)
         self.outcome.recoveries = self._monitor.recoveries
+        self.outcome.orphaned = self._monitor.orphaned
+        faults += self._too_slow()
+        self.outcome.unknown_orders = oracle.unknown_orders(self.url)
+
+    def _too_slow(self) -> list[str]:
+        """What is promised: with every wait as shipped, the work of the dead goes on within a minute of their end."""
+        lease = self.crew.settings.worker_lease_seconds
+        most = _PROMISED_SECONDS if self._as_shipped else _PROMISED_SECONDS / QUICKER + _BUSY_SECONDS
+        faults = [
+            f"work whose holder died lay about for {lease + seconds:.1f} s of the {most:.0f} that are promised"
+            for seconds in self._monitor.orphaned
+            if lease + seconds > most
+        ]
         if self._as_shipped:
             faults += [
                 f"it stood still for {seconds:.0f} s after the end of a fault"
                 for seconds in self._monitor.recoveries
                 if seconds > _PROMISED_SECONDS
             ]
-        self.outcome.unknown_orders = oracle.unknown_orders(self.url)
+        return faults
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:

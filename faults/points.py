@@ -37,9 +37,14 @@ CONSOLIDATING = (
     "freeze_candidates", "decide_candidates", "remove_gone", "write_watermark", "complete_run",
 )  # fmt: skip
 
+#: Where a full run asks the supplier about what is missing.
+ENDING = ("take_finalisation", "freeze_candidates", "decide_candidates")
+
 #: Statements of a purchase, met only where somebody buys.
 BUYING: Mapping[str, str] = {
     "insert_order": "INSERT INTO purchase_history",
     "mark_sent": "UPDATE purchase_history\nSET sent_at",
     "finish_order": "UPDATE purchase_history\nSET status = $1",
+    "insert_hold": "INSERT INTO hold_history",
+    "move_hold": "UPDATE hold_history\nSET status = $1",
 }

@@ -71,6 +71,7 @@ class Line:
         self._target = conninfo_to_dict(url)
         self._url = url
         self._connections: set[_Connection] = set()
+        self._abandoned: list[_ServerSide] = []
         self._server: asyncio.Server | None = None
         self.url = ""
         self.weather = weather or Weather()
@@ -91,6 +92,8 @@ class Line:
         if self._server is not None:
             self._server.close()
         self.drop()
+        for side in self._abandoned:
+            side.abort()
         await asyncio.sleep(0)
 
     @property
@@ -126,9 +129,17 @@ class Line:
         self.drop()
 
     def deaden(self) -> None:
-        """What is connected now stays open and carries nothing any more; new connections live."""
+        """What is connected now stays open and carries nothing any more; new connections live.
+
+        The server never learns that its client is gone: it waits, with the locks it gave it.
+        """
         for connection in self._connections:
             connection.is_dead = True
+
+    def vanish(self) -> None:
+        """The machine at this end is gone: nothing of it arrives any more, and the server is not told."""
+        self.deaden()
+        self.end()
 
 
 class _Connection(asyncio.Protocol):
@@ -180,8 +191,11 @@ class _Connection(asyncio.Protocol):
             self._connecting.cancel()
         if self._client is not None:
             self._client.abort()
-        if self._server is not None:
+        if self._server is not None and self.is_dead:
+            self._line._abandoned.append(self._server)
+        elif self._server is not None:
             self._server.abort()
+        self._server = None
 
     def pause_writing(self) -> None:
         if self._server is not None:

@@ -1,6 +1,7 @@
 """The figures of many schedules: what was injected, what was recovered from in which time, what was lost."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
@@ -10,6 +11,13 @@ from faults.play import Outcome
 from faults.schedule import KINDS
 
 
+def _quantile(seconds: Sequence[float], percent: int) -> float:
+    longest = max(seconds, default=0.0)
+    if percent == 100 or len(seconds) < 2:
+        return round(longest, 2)
+    return round(quantiles(seconds, n=100)[percent - 1], 2)
+
+
 @dataclass(slots=True)
 class Report:
     schedules: int = 0
@@ -17,8 +25,10 @@ class Report:
     seconds: float = 0.0
     injected: Counter[str] = field(default_factory=Counter)
     recoveries: list[float] = field(default_factory=list)
+    orphaned: list[float] = field(default_factory=list)
     takeovers: int = 0
     orders: int = 0
+    holds: int = 0
     unknown_orders: int = 0
     with_three_kinds: int = 0
     failed: list[Outcome] = field(default_factory=list)
@@ -33,8 +43,10 @@ class Report:
         self.injected += outcome.injected
         self.with_three_kinds += len(+outcome.injected) >= 3
         self.recoveries += outcome.recoveries
+        self.orphaned += outcome.orphaned
         self.takeovers += outcome.takeovers
         self.orders += outcome.orders
+        self.holds += outcome.holds
         self.unknown_orders += outcome.unknown_orders
         if not outcome.is_good:
             self.failed.append(outcome)
@@ -51,6 +63,7 @@ class Report:
             )
         again = f"python -m faults --replay {outcome.schedule.seed}"
         again += " --processes" if outcome.schedule.as_processes else ""
+        again += " --as-shipped" if outcome.as_shipped else ""
         return f"BAD   {outcome.schedule}\n{explain(outcome.faults)}\n  again: {again}"
 
     def as_json(self) -> dict[str, Any]:
@@ -61,11 +74,14 @@ class Report:
             "seconds": round(self.seconds, 1),
             "injected": {kind: self.injected[kind] for kind in KINDS},
             "faults": sum(self.injected.values()),
-            "recoverySecondsP50": round(self._recovery(50), 2),
-            "recoverySecondsP99": round(self._recovery(99), 2),
-            "recoverySecondsMax": round(max(self.recoveries, default=0.0), 2),
+            "recoverySecondsP50": _quantile(self.recoveries, 50),
+            "recoverySecondsP99": _quantile(self.recoveries, 99),
+            "recoverySecondsMax": _quantile(self.recoveries, 100),
+            "orphanedSecondsP50": _quantile(self.orphaned, 50),
+            "orphanedSecondsMax": _quantile(self.orphaned, 100),
             "takeovers": self.takeovers,
             "orders": self.orders,
+            "holds": self.holds,
             "unknownOrders": self.unknown_orders,
             "failedSchedules": [outcome.schedule.seed for outcome in self.failed],
         }
@@ -77,8 +93,3 @@ class Report:
         lines += [f"  {kind}: {count}" for kind, count in injected.items()]
         lines.append(f"{self.schedules - len(self.failed)} passed, {len(self.failed)} failed")
         return "\n".join(lines)
-
-    def _recovery(self, percent: int) -> float:
-        if len(self.recoveries) < 2:
-            return max(self.recoveries, default=0.0)
-        return quantiles(self.recoveries, n=100)[percent - 1]

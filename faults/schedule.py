@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from faults.points import BUYING, CONSOLIDATING, PLANNING, READING
+from faults.points import BUYING, CONSOLIDATING, ENDING, PLANNING, READING
 from faults.timeline import TIMELINES, Timeline
 
 Group = Literal["process", "database", "queue", "supplier", "clock", "operation"]
@@ -15,6 +15,7 @@ KINDS: Mapping[str, Group] = {
     "kill": "process",  # at any instant
     "kill_at_point": "process",  # in the very statement
     "suspended": "process",  # stands still until another has taken its work over; what it sent arrives late
+    "vanished": "process",  # killed with its machine: its connections stay open, with their locks
     "kill_buying": "process",  # the API, in the middle of a purchase
     "crash": "database",  # a backend dies, the server recovers by itself
     "restart": "database",  # the server dies and is started again
@@ -59,6 +60,9 @@ _TURNS = (0, 1, 3, 0, 2, 3, 0, 4, 3)
 
 #: How many of the other schedules have an API as well: to build one costs as much as half a run.
 _API_SHARE = 0.2
+
+#: Where there is a choice, so many happen at a certain statement instead of a moment.
+_AT_A_POINT = 0.5
 
 #: What only the crew inside this process can suffer.
 _ONLY_INSIDE = frozenset({"jump"})
@@ -121,7 +125,7 @@ def draw(seed: int, *, as_processes: bool, kinds: Sequence[str] | None = None) -
         workers=random.choice((2, 2, 3)),
         consolidators=random.choice((1, 2, 2)),
         apis=1 if as_processes or "kill_buying" in chosen or random.random() < _API_SHARE else 0,
-        injections=[_injection(random, kind) for kind in chosen],
+        injections=[_injection(random, kind, timeline) for kind in chosen],
     )
 
 
@@ -136,15 +140,19 @@ def _choose(random: Random, as_processes: bool) -> list[str]:
             return chosen
 
 
-def _injection(random: Random, kind: str) -> Injection:
+def _injection(random: Random, kind: str, timeline: Timeline) -> Injection:
     run = 2 if kind == "kill_buying" else random.choice((1, 1, 2))
     point: str | None = None
     if kind == "kill_buying":
         point = random.choice(list(BUYING))
-    elif kind in ("kill_at_point", "cut_before", "cut_after"):
+    elif kind in ("kill_at_point", "cut_before", "cut_after", "vanished"):
         point = random.choice(
             (*READING, *CONSOLIDATING, *(("commit",) if kind != "kill_at_point" else PLANNING))
         )
+    elif kind == "suspended" and random.random() < _AT_A_POINT:
+        point = random.choice(("commit", "advance_partition", "claim_batch", "take_finalisation"))
+    elif KINDS[kind] == "supplier" and timeline.removes and random.random() < _AT_A_POINT:
+        run, point = 1, random.choice(ENDING)
     elif kind in ("serialization", "deadlock", "statement_timeout", "too_many_connections"):
         point = random.choice((*READING, *CONSOLIDATING))
     elif kind == "late_answer":

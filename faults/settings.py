@@ -16,6 +16,9 @@ _STEPS: Mapping[str, Any] = {
     "rate_limit_read_per_minute": 10_000,
 }
 
+#: How much shorter they are.
+QUICKER = 25
+
 QUICK: dict[str, Any] = {
     "worker_lease_seconds": 2.0,
     "sweep_seconds": 0.4,
@@ -25,6 +28,7 @@ QUICK: dict[str, Any] = {
     "nivoda_request_tries": 4,
     "nivoda_gateway_pause_seconds": 1.2,
     "pg_answer_timeout_ms": 1_200,
+    "pg_idle_transaction_timeout_ms": 1_200,
     "pg_conn_timeout_ms": 1_000,
     "trade_watch_seconds": 0.5,
 }

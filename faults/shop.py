@@ -1,8 +1,8 @@
-"""A customer who buys while everything breaks: each stone under one key, again until he has an answer."""
+"""A customer who buys and holds while everything breaks: each stone under one key, again until he has an answer."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from faults.oracle import Expected
 if TYPE_CHECKING:
     from faults.play import Play
 
-_STONES = 4
+_BOUGHT, _HELD = 4, 2
 
 #: How long he asks on, in vain, when nothing disturbs the service any more.
 _PATIENCE_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Shop:
         self._play = play
         self._expected = expected
         self._headers: dict[str, str] = {}
-        self._buying: list[asyncio.Task[None]] = []
+        self._trading: list[asyncio.Task[None]] = []
         self.traded: set[str] = set()
         self.complaints: list[str] = []
 
@@ -46,36 +46,46 @@ class Shop:
             cursor = await conn.execute(
                 "SELECT id, supplier_stone_id FROM diamonds WHERE availability = 'available'"
                 " AND supplier_stone_id = ANY (%s) ORDER BY md5(supplier_stone_id || %s) LIMIT %s",
-                (list(self._expected.present), str(play.schedule.seed), _STONES * play.schedule.apis),
+                (
+                    list(self._expected.present),
+                    str(play.schedule.seed),
+                    (_BOUGHT + _HELD) * play.schedule.apis,
+                ),
             )
             stones = await cursor.fetchall()
         self._headers = {"X-API-Key": key}
         self.traded = {stone_id for _, stone_id in stones}
-        self._buying = [asyncio.create_task(self._buy_all([diamond_id for diamond_id, _ in stones]))]
+        wishes = [
+            (diamond_id, "hold" if n < _HELD else "purchase") for n, (diamond_id, _) in enumerate(stones)
+        ]
+        trading = asyncio.create_task(self._trade(wishes))
+        self._trading = [trading]
         try:
             yield self
         finally:
-            self._buying[0].cancel()
-            await asyncio.gather(*self._buying, return_exceptions=True)
+            trading.cancel()
+            await asyncio.gather(trading, return_exceptions=True)
 
     async def finish(self) -> None:
-        await asyncio.gather(*self._buying)
+        await asyncio.gather(*self._trading)
 
-    async def _buy_all(self, diamond_ids: list[Any]) -> None:
+    async def _trade(self, wishes: Sequence[tuple[Any, str]]) -> None:
         async with httpx2.AsyncClient(timeout=10) as client:
-            for number, diamond_id in enumerate(diamond_ids):
-                await self._buy(client, diamond_id, f"order-{number}")
+            for number, (diamond_id, wish) in enumerate(wishes):
+                await self._wish(client, diamond_id, wish, f"{wish}-{number}")
 
     def _address(self) -> str | None:
         return next(
             (member.url for member in self._play.crew.members if member.role == "api" and member.url), None
         )
 
-    async def _ask(self, client: httpx2.AsyncClient, api: str, diamond_id: Any, key: str) -> httpx2.Response:
+    async def _ask(
+        self, client: httpx2.AsyncClient, api: str, diamond_id: Any, wish: str, key: str
+    ) -> httpx2.Response:
         """The answer; a process that is killed meanwhile gives none, and its customer notices at once."""
         asking = asyncio.create_task(
             client.post(
-                f"{api}/api/v2/diamonds/{diamond_id}/purchase",
+                f"{api}/api/v2/diamonds/{diamond_id}/{wish}",
                 headers={**self._headers, "Idempotency-Key": key},
             )
         )
@@ -86,7 +96,7 @@ class Shop:
                 raise ConnectionError("the API was killed")
         return asking.result()
 
-    async def _buy(self, client: httpx2.AsyncClient, diamond_id: Any, key: str) -> None:
+    async def _wish(self, client: httpx2.AsyncClient, diamond_id: Any, wish: str, key: str) -> None:
         said: object = "nothing"
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -95,7 +105,7 @@ class Shop:
             api = self._address()
             if api is not None:
                 try:
-                    answer = await self._ask(client, api, diamond_id, key)
+                    answer = await self._ask(client, api, diamond_id, wish, key)
                 except (httpx2.HTTPError, ConnectionError) as error:
                     said = error
                 else:
@@ -105,7 +115,9 @@ class Shop:
             await asyncio.sleep(0.25)
         with psycopg.connect(self._play.url) as conn:
             rows = conn.execute(
-                "SELECT status, reason FROM purchase_history WHERE idempotency_key = %s", (key,)
+                "SELECT status, reason FROM purchase_history WHERE diamond_id = %(id)s"
+                " UNION ALL SELECT status, reason FROM hold_history WHERE diamond_id = %(id)s ORDER BY status DESC",
+                {"id": diamond_id},
             ).fetchall()
         if rows and rows[0][0] in ("sending", "unknown"):
             return  # its lease outlasts this schedule: blocked, and reported in its time

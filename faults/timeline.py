@@ -30,6 +30,11 @@ class Timeline:
         return self.moves_a_request > 0
 
     @property
+    def removes(self) -> bool:
+        """Stones are missing in the first run, and it may remove them."""
+        return self.is_loaded and self.first is RunType.FULL
+
+    @property
     def settings(self) -> SimulatorSettings:
         """Short pages and odd stones. Rows with equal keys keep their order, for null items are told apart by it."""
         return SimulatorSettings(

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     pg_idle_timeout_ms: Positive = 30_000
     pg_conn_timeout_ms: Positive = 10_000
     pg_answer_timeout_ms: Positive = 30_000
+    pg_idle_transaction_timeout_ms: Positive = 30_000
     diamond_home: Path = Path(".diamond")
     diamond_postgres_bin: Path | None = None
     diamond_postgres_port: Annotated[int, Field(gt=0, lt=65536)] | None = None

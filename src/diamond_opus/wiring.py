@@ -172,6 +172,7 @@ class Pipeline:
             holder=self.process_id,
             clock=self.clock,
             seconds=seconds or self.settings.sweep_seconds,
+            longest_standstill_seconds=self.settings.pg_idle_transaction_timeout_ms / 1000,
             feed=feed,
             alone=alone,
         )
@@ -228,6 +229,7 @@ def pool_of(settings: Settings, url: str, *, application_name: str, max_size: in
         idle_timeout_seconds=settings.pg_idle_timeout_ms / 1000,
         connect_timeout_seconds=settings.pg_conn_timeout_ms / 1000,
         answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
+        idle_transaction_seconds=settings.pg_idle_transaction_timeout_ms / 1000,
     )
 
 

@@ -22,6 +22,7 @@ FILES = (
     ("diamond_opus.consolidate", "removal.sql"),
     ("diamond_opus.watermark", "queries.sql"),
     ("diamond_opus.trade", "orders.sql"),
+    ("diamond_opus.trade", "holds.sql"),
 )
 STATEMENTS = {
     (package, name): text for package, file in FILES for name, text in load_queries(package, file).items()
@@ -56,10 +57,13 @@ def test_two_hundred_schedules_hold_every_kind_of_fault_and_kill_processes_in_tw
 
 
 def test_every_kind_without_a_point_has_an_injection() -> None:
-    at_points = {
-        injection.kind for seed in range(200) for injection in schedule_of(seed).injections if injection.point
+    anywhere = {
+        injection.kind
+        for seed in range(200)
+        for injection in schedule_of(seed).injections
+        if not injection.point
     }
-    assert set(KINDS) - at_points - {"two_schedulers"} == set(INJECTIONS)
+    assert anywhere - {"two_schedulers"} == set(INJECTIONS)
 
 
 def test_the_jobs_share_all_seeds_and_play_none_twice() -> None:
@@ -123,6 +127,24 @@ async def test_what_a_held_line_was_given_arrives_late(line: Line, database_url:
         line.release()
         await asyncio.wait_for(sending, 5)
     assert await count(database_url) == (1,)
+
+
+@pytest.mark.parametrize("ending", ["deaden", "vanish"])
+async def test_a_server_is_not_told_that_its_client_is_gone(
+    line: Line, database_url: str, ending: str
+) -> None:
+    async with await connect(database_url) as watching:
+        silent = await connect(line.url)
+        await silent.execute("SET application_name = 'silent'")
+        await silent.execute("BEGIN")
+        await silent.execute(INSERT, ("locked",))
+        getattr(line, ending)()
+        await silent.close()
+        await asyncio.sleep(0.2)
+        sessions = await watching.execute(
+            "SELECT state FROM pg_stat_activity WHERE application_name = 'silent'"
+        )
+        assert await sessions.fetchall() == [("idle in transaction",)]
 
 
 async def test_every_rule_counts_the_statements_that_another_meddled_with(line: Line) -> None:

@@ -9,6 +9,7 @@ import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -33,6 +34,10 @@ Result = TypeVar("Result")
 
 RECONNECT_SECONDS = 4.0
 
+#: A process that is stopped, or whose machine is gone, between two statements of a transaction would keep its locks for
+#: ever: no statement of it is running, and the server waits for the next. Half a minute is what a lease lasts.
+IDLE_TRANSACTION_SECONDS = 30.0
+
 #: How long a statement over the whole inventory may take; one batch or one row never takes near as long as the pool's
 #: own limit.
 WHOLE_INVENTORY_SECONDS = 900.0
@@ -51,6 +56,7 @@ def open_pool(
     idle_timeout_seconds: float = 30.0,
     connect_timeout_seconds: float = 10.0,
     answer_timeout_seconds: float = 60.0,
+    idle_transaction_seconds: float = IDLE_TRANSACTION_SECONDS,
 ) -> Pool:
     """A pool to be entered with ``async with``; with ``min_size`` 0 nothing connects before it is used.
 
@@ -69,7 +75,7 @@ def open_pool(
         # Give up soon, so that the next caller tries at once instead of waiting for a doubled delay to pass.
         reconnect_timeout=RECONNECT_SECONDS,
         kwargs=_connection_settings(application_name, connect_timeout_seconds),
-        configure=_set_up,
+        configure=partial(_set_up, idle_transaction_seconds=idle_transaction_seconds),
         name=application_name,
         open=False,
     )
@@ -199,13 +205,8 @@ def _backoff(attempt: int) -> float:
     return random.uniform(longest / 2, longest)
 
 
-#: A process that is stopped, or whose machine is gone, between two statements of a transaction would keep its locks for
-#: ever: no statement of it is running, and the server waits for the next. Half a minute is what a lease lasts. The
-#: keepalives are the server's own, for a client that is gone without a word.
-_UNTIL_GIVEN_UP = (
-    b"SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 30;"
-    b" SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
-)
+#: The server's own keepalives, for a client that is gone without a word.
+_KEEPALIVES = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 
 
 def _connection_settings(application_name: str, connect_timeout_seconds: float) -> dict[str, Any]:
@@ -220,10 +221,11 @@ def _connection_settings(application_name: str, connect_timeout_seconds: float) 
     }
 
 
-async def _set_up(conn: Connection) -> None:
+async def _set_up(conn: Connection, *, idle_transaction_seconds: float = IDLE_TRANSACTION_SECONDS) -> None:
     share_niceness(conn)
     await _use_utc(conn)
-    await conn.execute(_UNTIL_GIVEN_UP)
+    timeout = f"SET idle_in_transaction_session_timeout = {round(idle_transaction_seconds * 1000)}"
+    await conn.execute(f"{timeout}; {_KEEPALIVES}".encode())
 
 
 async def _use_utc(conn: Connection) -> None:

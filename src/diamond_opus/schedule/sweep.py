@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.db.standstill import end_standing_sessions
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.failures import tell_failures
@@ -38,6 +39,7 @@ class Sweeper:
         holder: UUID,
         clock: Clock,
         seconds: float,
+        longest_standstill_seconds: float,
         feed: str | None = None,
         alone: bool = False,
     ) -> None:
@@ -48,6 +50,7 @@ class Sweeper:
         self._holder = holder
         self._clock = clock
         self._seconds = seconds
+        self._longest_standstill_seconds = longest_standstill_seconds
         self._feed = feed
         self._alone = alone
 
@@ -65,6 +68,10 @@ class Sweeper:
     async def sweep(self, *, limit: int = 100) -> int:
         """Wake what is due now, end what is overdue, tell what failed; returns how many messages were sent."""
         async with self._pool.connection() as conn:
+            # Without the duty: who holds that may be the one who stands still.
+            standing = await end_standing_sessions(conn, longest_seconds=self._longest_standstill_seconds)
+            if standing:
+                log.warning("standing_sessions_ended", applications=standing)
             if not self._alone and not await runs.take_duty(
                 conn, DUTY, holder=self._holder, lease_seconds=2 * self._seconds
             ):
