@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {
     "nivoda_request_tries": 4,
     "nivoda_gateway_pause_seconds": 1.2,
     "pg_answer_timeout_ms": 1_200,
-    "pg_idle_transaction_timeout_ms": 1_200,
+    "pg_idle_transaction_timeout_ms": 4_000,  # on a busy machine whoever works between two statements may take seconds
     "pg_conn_timeout_ms": 1_000,
     "trade_watch_seconds": 0.5,
 }

@@ -281,6 +281,28 @@ async def test_the_fifth_failure_in_a_row_fails_the_run_and_alerts(world: World)
     assert world.alerts.events == ["consolidation_failed"]
 
 
+async def test_consolidators_that_fail_together_use_one_attempt(pool: Pool) -> None:
+    world = World(
+        pool, ScriptedSupplier(stones(60)), consolidator_batch_size=5, retry_first_backoff_seconds=60
+    )
+    run = await world.read_run()
+    await world.rows(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(0.1); RAISE EXCEPTION 'no such column' USING ERRCODE = '42703'; END $$;"
+        "CREATE TRIGGER fail BEFORE INSERT ON diamonds FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+    consolidators = [world.another_process().consolidator() for _ in range(4)]
+
+    for attempt in range(1, 6):
+        assert (await world.get_run(run.run_id)).state in (RunState.INGESTED, RunState.CONSOLIDATING)
+        await asyncio.gather(*(one.consolidate(run.run_id) for one in consolidators))
+        assert await world.value("SELECT attempts FROM run_metadata") == attempt
+        await world.rows("UPDATE run_metadata SET next_attempt_at = NULL")
+
+    assert (await world.get_run(run.run_id)).state is RunState.FAILED
+    assert world.alerts.events == ["consolidation_failed"]
+
+
 async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> None:
     run = await world.read_run()
     await world.rows(

@@ -569,18 +569,36 @@ WHERE r.run_id = %(run_id)s
   AND old.run_id <> r.run_id;
 
 -- name: postpone_consolidation
-UPDATE run_metadata
-SET attempts = attempts + (%(max_attempts)s::integer IS NOT NULL)::integer,
-    state = CASE WHEN attempts + 1 >= %(max_attempts)s::integer THEN 'failed' ELSE state END,
-    failure = CASE WHEN attempts + 1 >= %(max_attempts)s::integer THEN 'consolidation_failed' END,
+-- Several that worked side by side may meet the same obstacle: while the run waits, nobody begins, so that whoever fails
+-- then adds nothing to what is counted. What no retry can mend (an only attempt) fails the run all the same.
+WITH failing AS (
+    SELECT
+        run_id, attempts,
+        coalesce(%(max_attempts)s::integer > 1 AND next_attempt_at > clock_timestamp(), FALSE) AS is_repeated
+    FROM run_metadata
+    WHERE run_id = %(run_id)s
+      AND state = 'consolidating'
+    FOR UPDATE
+), counted AS (
+    SELECT
+        run_id, is_repeated,
+        attempts + (NOT is_repeated AND %(max_attempts)s::integer IS NOT NULL)::integer AS attempts,
+        NOT is_repeated AND attempts + 1 >= %(max_attempts)s::integer IS TRUE AS is_last
+    FROM failing
+)
+UPDATE run_metadata AS r
+SET attempts = c.attempts,
+    state = CASE WHEN c.is_last THEN 'failed' ELSE r.state END,
+    failure = CASE WHEN c.is_last THEN 'consolidation_failed' END,
     told_at = NULL,
     error = %(error)s,
-    next_attempt_at = clock_timestamp() + least(%(delay)s * power(2, least(attempts, 20)), %(longest)s),
+    next_attempt_at = CASE WHEN c.is_repeated THEN r.next_attempt_at
+        ELSE clock_timestamp() + least(%(delay)s * power(2, least(r.attempts, 20)), %(longest)s) END,
     finalise_token = NULL,
     finalise_expires_at = NULL
-WHERE run_id = %(run_id)s
-  AND state = 'consolidating'
-RETURNING state;
+FROM counted AS c
+WHERE r.run_id = c.run_id
+RETURNING r.state;
 
 -- name: insert_density_scan
 INSERT INTO density_scans (feed, lab_grown, total, cells, api_calls, scanned_at, run_id)
