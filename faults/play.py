@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from faults.shop import Shop
 from faults.timeline import Supplier
 
 _LOOK_SECONDS = 0.1
+_FOLDER = Path(__file__).parent
 
 #: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
 _PROMISED_SECONDS = 60.0
@@ -69,8 +71,12 @@ class Outcome:
 
     def note_failure(self, error: BaseException) -> None:
         """An AssertionError tells what the pipeline did wrong; any other is the harness's own."""
-        told = str(error) if isinstance(error, AssertionError) else f"the harness failed: {error!r}"
-        self.faults.append(told)
+        if isinstance(error, AssertionError):
+            self.faults.append(str(error))
+            return
+        ours = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == _FOLDER]
+        where = "".join(f" {Path(f.filename).name}:{f.lineno}" for f in ours)
+        self.faults.append(f"the harness failed in{where}: {error!r}")
 
 
 class Play:
