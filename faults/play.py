@@ -39,8 +39,8 @@ _FOLDER = Path(__file__).parent
 #: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
 _PROMISED_SECONDS = 60.0
 
-#: What a machine that plays several schedules at once may add to the waits of one.
-_BUSY_SECONDS = 10.0
+#: What a machine that plays several schedules at once may add to the waits of one; processes take seconds to start.
+_BUSY_SECONDS, _BUSY_SECONDS_OF_PROCESSES = 10.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,10 @@ class Play:
         raise Stuck("no run could be planned")
 
     async def _act_as_operator(self) -> None:
-        """Only a schedule whose supplier refuses certain pages for good may need a person; then it has an alert."""
+        """Only a schedule whose supplier refuses certain pages for good may need a person; then it has an alert.
+
+        Its command is typed: retry what is left to read, or consolidate. Every other operator consolidates by force.
+        """
         run = await self._newest_run()
         assert run is not None
         if not any(injection.kind == "pages_refused" for injection in self.schedule.injections):
@@ -232,9 +235,10 @@ class Play:
             pipeline.pool.connection() as conn,
         ):
             run_id: UUID = run["run_id"]
-            if self.schedule.seed % 2:
-                await consolidating.start_consolidating(conn, run_id, force=True, actor="operator")
-                self._was_forced = True
+            is_read = run["completed_workers"] == run["expected_workers"]
+            if is_read or self.schedule.seed % 2:
+                await consolidating.start_consolidating(conn, run_id, force=not is_read, actor="operator")
+                self._was_forced = self._was_forced or not is_read
                 await wake_runs(pipeline.queues["consolidate"], [await runs.take_run(conn, run_id)])
             else:
                 await runs.retry_run(conn, run_id, actor="operator")
@@ -301,7 +305,8 @@ class Play:
     def _too_slow(self) -> list[str]:
         """What is promised: with every wait as shipped, the work of the dead goes on within a minute of their end."""
         lease = self.crew.settings.worker_lease_seconds
-        most = _PROMISED_SECONDS if self._as_shipped else _PROMISED_SECONDS / QUICKER + _BUSY_SECONDS
+        busy = _BUSY_SECONDS_OF_PROCESSES if self.schedule.as_processes else _BUSY_SECONDS
+        most = _PROMISED_SECONDS if self._as_shipped else _PROMISED_SECONDS / QUICKER + busy
         faults = [
             f"work whose holder died lay about for {lease + seconds:.1f} s of the {most:.0f} that are promised"
             for seconds in self._monitor.orphaned
@@ -324,7 +329,8 @@ class Play:
 
     async def _newest_run(self) -> Mapping[str, Any] | None:
         return await self._ask(
-            "SELECT run_id, state, error FROM run_metadata ORDER BY started_at DESC LIMIT 1"
+            "SELECT run_id, state, error, completed_workers, expected_workers FROM run_metadata"
+            " ORDER BY started_at DESC LIMIT 1"
         )
 
     async def count_takeovers(self) -> int:
