@@ -27,8 +27,9 @@ QUICK: dict[str, Any] = {
     "nivoda_request_timeout_ms": 1_000,
     "nivoda_request_tries": 4,
     "nivoda_gateway_pause_seconds": 1.2,
-    "pg_answer_timeout_ms": 1_200,
-    "pg_idle_transaction_timeout_ms": 4_000,  # on a busy machine whoever works between two statements may take seconds
+    # On a machine that plays several at once, honest work may take seconds too: given up, it would only be done again.
+    "pg_answer_timeout_ms": 2_500,
+    "pg_idle_transaction_timeout_ms": 4_000,
     "pg_conn_timeout_ms": 1_000,
     "trade_watch_seconds": 0.5,
 }
