@@ -106,3 +106,15 @@ async def test_one_that_works_for_long_is_left_alone(pool: Pool, database_url: s
         await asyncio.sleep(2 * LONGEST)
         assert await end_standing_sessions(conn, longest_seconds=LONGEST) == []
         await working
+
+
+async def test_one_that_has_just_said_something_is_left_alone(pool: Pool, database_url: str) -> None:
+    async with (
+        await connect(database_url, application_name="diamond busy") as busy,
+        pool.connection() as conn,
+    ):
+        await busy.execute("BEGIN")
+        await busy.execute("UPDATE pricing_rules SET rating = rating")
+        for _ in range(20):
+            assert await end_standing_sessions(conn, longest_seconds=5) == []
+        await busy.execute("COMMIT")
