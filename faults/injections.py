@@ -24,7 +24,7 @@ Inject = Callable[["Play", Random], Awaitable[None]]
 _LASTS = (0.8, 2.5)
 
 #: The supplier's: a minute and more of the product's own times.
-_MINUTES = (2.4, 5.0)
+_MINUTES = (2.4, 3.6)
 
 _SQLSTATES = {
     "serialization": "40001",

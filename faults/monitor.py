@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 
+_LOOK_SECONDS = 0.2
+
 #: Anything of this changes while anything moves.
 _PROGRESS = """
     SELECT string_agg(state, ',' ORDER BY started_at), sum(consolidation_processed),
@@ -73,9 +75,9 @@ class Monitor:
                             self._waiting.clear()
                         last = row
                         await self._count_orphans(conn)
-                        await asyncio.sleep(0.1)
+                        await asyncio.sleep(_LOOK_SECONDS)
             self._calm_since = time.monotonic()  # a server that is away disturbs
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _count_orphans(self, conn: psycopg.AsyncConnection[Any]) -> None:
         found = await (await conn.execute(_ORPHANS)).fetchall()
