@@ -10,6 +10,7 @@ import { Answer } from "@/ui/answer";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Confirm } from "@/ui/confirm";
+import { Facts } from "@/ui/facts";
 import { Page, Panel } from "@/ui/panel";
 import { Payload } from "@/ui/payload";
 import { Table } from "@/ui/table";
@@ -32,7 +33,7 @@ function DiamondPage() {
           <div className="grid gap-4 lg:grid-cols-[20rem_1fr]">
             <Picture diamond={data} />
             <Panel title="The stone" aside={<AvailabilityBadge availability={data.availability} />}>
-              <Facts diamond={data} />
+              <StoneFacts diamond={data} />
             </Panel>
           </div>
         )}
@@ -43,7 +44,7 @@ function DiamondPage() {
   );
 }
 
-function Facts({ diamond }: { diamond: Diamond }) {
+function StoneFacts({ diamond }: { diamond: Diamond }) {
   const facts: [string, React.ReactNode][] = [
     ["Price", formatCents(diamond.priceModelPriceCents)],
     ["Cost", formatCents(diamond.feedPriceCents)],
@@ -61,16 +62,7 @@ function Facts({ diamond }: { diamond: Diamond }) {
     ["Supplier's id", diamond.supplierStoneId],
     ["Last seen", formatMoment(diamond.lastSeenAt)],
   ];
-  return (
-    <dl className="grid grid-cols-[auto_1fr] gap-x-6 gap-y-1">
-      {facts.map(([name, value]) => (
-        <div key={name} className="contents">
-          <dt className="text-muted">{name}</dt>
-          <dd className="min-w-0 break-words">{value ?? NOTHING}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Facts facts={facts} />;
 }
 
 function Certificate({ diamond }: { diamond: Diamond }) {
