@@ -17,6 +17,7 @@ PAGES = {
     "runs": "/runs",
     "diamonds": "/diamonds",
     "diamonds-table": "/diamonds?view=table",
+    "feeds": "/feeds",
     "rejected": "/rejected",
     "orders": "/orders",
     "holds": "/holds",

@@ -15,6 +15,7 @@ import { Route as SignedInIndexRouteImport } from './routes/_signed-in/index'
 import { Route as SignedInApiKeysRouteImport } from './routes/_signed-in/api-keys'
 import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-log'
 import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
+import { Route as SignedInFeedsRouteImport } from './routes/_signed-in/feeds'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
 import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
@@ -51,6 +52,11 @@ const SignedInAuditLogRoute = SignedInAuditLogRouteImport.update({
 const SignedInErrorLogsRoute = SignedInErrorLogsRouteImport.update({
   id: '/error-logs',
   path: '/error-logs',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInFeedsRoute = SignedInFeedsRouteImport.update({
+  id: '/feeds',
+  path: '/feeds',
   getParentRoute: () => SignedInRoute,
 } as any)
 const SignedInHoldsRoute = SignedInHoldsRouteImport.update({
@@ -101,6 +107,7 @@ export interface FileRoutesByFullPath {
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
   '/error-logs': typeof SignedInErrorLogsRoute
+  '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
   '/orders': typeof SignedInOrdersRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
@@ -115,6 +122,7 @@ export interface FileRoutesByTo {
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
   '/error-logs': typeof SignedInErrorLogsRoute
+  '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
   '/orders': typeof SignedInOrdersRoute
   '/': typeof SignedInIndexRoute
@@ -132,6 +140,7 @@ export interface FileRoutesById {
   '/_signed-in/api-keys': typeof SignedInApiKeysRoute
   '/_signed-in/audit-log': typeof SignedInAuditLogRoute
   '/_signed-in/error-logs': typeof SignedInErrorLogsRoute
+  '/_signed-in/feeds': typeof SignedInFeedsRoute
   '/_signed-in/holds': typeof SignedInHoldsRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
   '/_signed-in/': typeof SignedInIndexRoute
@@ -150,6 +159,7 @@ export interface FileRouteTypes {
     | '/api-keys'
     | '/audit-log'
     | '/error-logs'
+    | '/feeds'
     | '/holds'
     | '/orders'
     | '/diamonds/$id'
@@ -164,6 +174,7 @@ export interface FileRouteTypes {
     | '/api-keys'
     | '/audit-log'
     | '/error-logs'
+    | '/feeds'
     | '/holds'
     | '/orders'
     | '/'
@@ -180,6 +191,7 @@ export interface FileRouteTypes {
     | '/_signed-in/api-keys'
     | '/_signed-in/audit-log'
     | '/_signed-in/error-logs'
+    | '/_signed-in/feeds'
     | '/_signed-in/holds'
     | '/_signed-in/orders'
     | '/_signed-in/'
@@ -238,6 +250,13 @@ declare module '@tanstack/react-router' {
       path: '/error-logs'
       fullPath: '/error-logs'
       preLoaderRoute: typeof SignedInErrorLogsRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/feeds': {
+      id: '/_signed-in/feeds'
+      path: '/feeds'
+      fullPath: '/feeds'
+      preLoaderRoute: typeof SignedInFeedsRouteImport
       parentRoute: typeof SignedInRoute
     }
     '/_signed-in/holds': {
@@ -303,6 +322,7 @@ interface SignedInRouteChildren {
   SignedInApiKeysRoute: typeof SignedInApiKeysRoute
   SignedInAuditLogRoute: typeof SignedInAuditLogRoute
   SignedInErrorLogsRoute: typeof SignedInErrorLogsRoute
+  SignedInFeedsRoute: typeof SignedInFeedsRoute
   SignedInHoldsRoute: typeof SignedInHoldsRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
@@ -318,6 +338,7 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInApiKeysRoute: SignedInApiKeysRoute,
   SignedInAuditLogRoute: SignedInAuditLogRoute,
   SignedInErrorLogsRoute: SignedInErrorLogsRoute,
+  SignedInFeedsRoute: SignedInFeedsRoute,
   SignedInHoldsRoute: SignedInHoldsRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,
   SignedInIndexRoute: SignedInIndexRoute,

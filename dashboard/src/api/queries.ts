@@ -12,6 +12,7 @@ import {
   type ListErrorLogsParams,
   type ListRejectedParams,
   type ListRunsParams,
+  type ListSuppliersParams,
   listAllHolds,
   listAllOrders,
   listApiKeys,
@@ -19,8 +20,10 @@ import {
   listDiamonds,
   listErrorLogs,
   listErrorServices,
+  listFeeds,
   listRejected,
   listRuns,
+  listSuppliers,
   readDiamond,
   readMe,
   readRawAnswer,
@@ -128,3 +131,11 @@ export const rawAnswerQuery = (id: string) =>
     queryKey: ["raw-answer", id],
     queryFn: async ({ signal }) => (await readRawAnswer(id, { signal })).data,
   });
+
+export const feedsQuery = queryOptions({
+  queryKey: ["feeds"],
+  queryFn: async ({ signal }) => (await listFeeds({ signal })).data,
+});
+
+export const suppliersQuery = (filters: ListSuppliersParams) =>
+  listQuery("suppliers", listSuppliers, filters);

@@ -13,6 +13,7 @@ const PAGES = [
   { to: "/", label: "Overview", needs: "admin" },
   { to: "/runs", label: "Runs", needs: "admin" },
   { to: "/diamonds", label: "Diamonds", needs: "read" },
+  { to: "/feeds", label: "Feeds", needs: "admin" },
   { to: "/rejected", label: "Rejected stones", needs: "admin" },
   { to: "/orders", label: "Orders", needs: "admin" },
   { to: "/holds", label: "Holds", needs: "admin" },
@@ -31,7 +32,7 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
       >
         To the content
       </a>
-      <header className="border-b border-line bg-surface md:sticky md:top-0 md:h-screen md:border-r md:border-b-0">
+      <header className="border-b border-line bg-surface md:sticky md:top-0 md:h-screen md:overflow-y-auto md:border-r md:border-b-0">
         <div className="flex items-center gap-2 p-3 md:p-4">
           <img src="/diamond.svg" alt="" className="size-7" />
           <span className="font-semibold">Diamond Opus</span>

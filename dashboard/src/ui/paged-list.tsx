@@ -17,9 +17,12 @@ interface Props<Row> {
   onPage: (page: number) => void;
   /** Instead of a table without rows. */
   empty: ReactNode;
+  /** What leads back and forth, where it is not from the newest to the oldest. */
+  words?: [string, string];
 }
 
-export function PagedList<Row>({ of: query, noun, columns, keyOf, page, onPage, empty }: Props<Row>) {
+export function PagedList<Row>(props: Props<Row>) {
+  const { of: query, noun, columns, keyOf, page, onPage, empty, words } = props;
   return (
     <Answer of={query}>
       {({ data, pagination }) =>
@@ -34,6 +37,7 @@ export function PagedList<Row>({ of: query, noun, columns, keyOf, page, onPage, 
               perPage={PER_PAGE}
               what={(total) => counted(total, noun)}
               onChange={onPage}
+              words={words}
             />
           </>
         )
