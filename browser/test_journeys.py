@@ -21,6 +21,7 @@ PAGES = {
     "rejected": "/rejected",
     "orders": "/orders",
     "holds": "/holds",
+    "dead-letters": "/dead-letters",
     "api-keys": "/api-keys",
     "error-logs": "/error-logs",
     "audit-log": "/audit-log",

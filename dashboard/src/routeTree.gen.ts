@@ -14,6 +14,7 @@ import { Route as LoginRouteImport } from './routes/login'
 import { Route as SignedInIndexRouteImport } from './routes/_signed-in/index'
 import { Route as SignedInApiKeysRouteImport } from './routes/_signed-in/api-keys'
 import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-log'
+import { Route as SignedInDeadLettersRouteImport } from './routes/_signed-in/dead-letters'
 import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
 import { Route as SignedInFeedsRouteImport } from './routes/_signed-in/feeds'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
@@ -47,6 +48,11 @@ const SignedInApiKeysRoute = SignedInApiKeysRouteImport.update({
 const SignedInAuditLogRoute = SignedInAuditLogRouteImport.update({
   id: '/audit-log',
   path: '/audit-log',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInDeadLettersRoute = SignedInDeadLettersRouteImport.update({
+  id: '/dead-letters',
+  path: '/dead-letters',
   getParentRoute: () => SignedInRoute,
 } as any)
 const SignedInErrorLogsRoute = SignedInErrorLogsRouteImport.update({
@@ -106,6 +112,7 @@ export interface FileRoutesByFullPath {
   '/login': typeof LoginRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
+  '/dead-letters': typeof SignedInDeadLettersRoute
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
@@ -121,6 +128,7 @@ export interface FileRoutesByTo {
   '/login': typeof LoginRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
+  '/dead-letters': typeof SignedInDeadLettersRoute
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
@@ -139,6 +147,7 @@ export interface FileRoutesById {
   '/login': typeof LoginRoute
   '/_signed-in/api-keys': typeof SignedInApiKeysRoute
   '/_signed-in/audit-log': typeof SignedInAuditLogRoute
+  '/_signed-in/dead-letters': typeof SignedInDeadLettersRoute
   '/_signed-in/error-logs': typeof SignedInErrorLogsRoute
   '/_signed-in/feeds': typeof SignedInFeedsRoute
   '/_signed-in/holds': typeof SignedInHoldsRoute
@@ -158,6 +167,7 @@ export interface FileRouteTypes {
     | '/login'
     | '/api-keys'
     | '/audit-log'
+    | '/dead-letters'
     | '/error-logs'
     | '/feeds'
     | '/holds'
@@ -173,6 +183,7 @@ export interface FileRouteTypes {
     | '/login'
     | '/api-keys'
     | '/audit-log'
+    | '/dead-letters'
     | '/error-logs'
     | '/feeds'
     | '/holds'
@@ -190,6 +201,7 @@ export interface FileRouteTypes {
     | '/login'
     | '/_signed-in/api-keys'
     | '/_signed-in/audit-log'
+    | '/_signed-in/dead-letters'
     | '/_signed-in/error-logs'
     | '/_signed-in/feeds'
     | '/_signed-in/holds'
@@ -243,6 +255,13 @@ declare module '@tanstack/react-router' {
       path: '/audit-log'
       fullPath: '/audit-log'
       preLoaderRoute: typeof SignedInAuditLogRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/dead-letters': {
+      id: '/_signed-in/dead-letters'
+      path: '/dead-letters'
+      fullPath: '/dead-letters'
+      preLoaderRoute: typeof SignedInDeadLettersRouteImport
       parentRoute: typeof SignedInRoute
     }
     '/_signed-in/error-logs': {
@@ -321,6 +340,7 @@ declare module '@tanstack/react-router' {
 interface SignedInRouteChildren {
   SignedInApiKeysRoute: typeof SignedInApiKeysRoute
   SignedInAuditLogRoute: typeof SignedInAuditLogRoute
+  SignedInDeadLettersRoute: typeof SignedInDeadLettersRoute
   SignedInErrorLogsRoute: typeof SignedInErrorLogsRoute
   SignedInFeedsRoute: typeof SignedInFeedsRoute
   SignedInHoldsRoute: typeof SignedInHoldsRoute
@@ -337,6 +357,7 @@ interface SignedInRouteChildren {
 const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInApiKeysRoute: SignedInApiKeysRoute,
   SignedInAuditLogRoute: SignedInAuditLogRoute,
+  SignedInDeadLettersRoute: SignedInDeadLettersRoute,
   SignedInErrorLogsRoute: SignedInErrorLogsRoute,
   SignedInFeedsRoute: SignedInFeedsRoute,
   SignedInHoldsRoute: SignedInHoldsRoute,

@@ -8,6 +8,7 @@ import {
   type ListAllOrdersParams,
   type ListApiKeysParams,
   type ListAuditLogParams,
+  type ListDeadLettersParams,
   type ListDiamondsParams,
   type ListErrorLogsParams,
   type ListRejectedParams,
@@ -17,6 +18,7 @@ import {
   listAllOrders,
   listApiKeys,
   listAuditLog,
+  listDeadLetters,
   listDiamonds,
   listErrorLogs,
   listErrorServices,
@@ -139,3 +141,6 @@ export const feedsQuery = queryOptions({
 
 export const suppliersQuery = (filters: ListSuppliersParams) =>
   listQuery("suppliers", listSuppliers, filters);
+
+export const deadLettersQuery = (filters: ListDeadLettersParams) =>
+  listQuery("dead-letters", listDeadLetters, filters);
