@@ -21,6 +21,7 @@ PAGES = {
     "rejected": "/rejected",
     "orders": "/orders",
     "holds": "/holds",
+    "nivoda": "/nivoda",
     "dead-letters": "/dead-letters",
     "api-keys": "/api-keys",
     "error-logs": "/error-logs",
@@ -228,6 +229,34 @@ def test_a_hold_and_an_order_are_seen_and_the_hold_is_ended(demo: Demo, open_pag
     page.get_by_role("alertdialog").get_by_role("button", name="End hold").click()
     expect(row).to_contain_text("released")
     assert ask(demo, f"/diamonds/{held['id']}")["availability"] == "available"
+
+
+def test_a_live_offer_is_found_at_the_supplier(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/nivoda?labGrown=true")
+    expect(page.get_by_text("Nothing has been asked yet")).to_be_visible()
+    page.get_by_role("combobox", name="Type").select_option("natural")
+    page.get_by_label("Cost to").fill("5000")
+    page.get_by_role("button", name="Search").click()
+    expect(page).to_have_url(f"{demo.url}/nivoda?priceMax=5000")
+    count = ask(demo, "/nivoda/count", method="POST", body={"priceMax": 5000})["count"]
+    expect(page.get_by_text(f"{count:,} offers", exact=True)).to_be_visible(timeout=30_000)
+    [first] = ask(demo, "/nivoda/search", method="POST", body={"priceMax": 5000, "limit": 1})["items"]
+    row = page.get_by_role("row").nth(1)
+    expect(row).to_contain_text(first["offerId"])
+    row.get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"${first['priceCents'] / 100:,.2f}")
+    expect(dialog).to_contain_text(first["diamond"]["id"])
+    assert barriers(page) == []
+    keep(page, "nivoda-offer")
+    dialog.get_by_role("button", name="Ask again").click()
+    expect(dialog.get_by_role("button", name="Ask again")).to_be_enabled(timeout=30_000)
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+    dialog.get_by_role("button", name="Close").click()
+    page.reload()
+    expect(page.get_by_label("Cost to")).to_have_value("5000")
+    expect(page.get_by_text("Nothing has been asked yet")).to_be_visible()
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:

@@ -18,6 +18,7 @@ import { Route as SignedInDeadLettersRouteImport } from './routes/_signed-in/dea
 import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
 import { Route as SignedInFeedsRouteImport } from './routes/_signed-in/feeds'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
+import { Route as SignedInNivodaRouteImport } from './routes/_signed-in/nivoda'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
 import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
 import { Route as SignedInDiamondsIdRouteImport } from './routes/_signed-in/diamonds/$id'
@@ -70,6 +71,11 @@ const SignedInHoldsRoute = SignedInHoldsRouteImport.update({
   path: '/holds',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInNivodaRoute = SignedInNivodaRouteImport.update({
+  id: '/nivoda',
+  path: '/nivoda',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInOrdersRoute = SignedInOrdersRouteImport.update({
   id: '/orders',
   path: '/orders',
@@ -116,6 +122,7 @@ export interface FileRoutesByFullPath {
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
+  '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -132,6 +139,7 @@ export interface FileRoutesByTo {
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
   '/holds': typeof SignedInHoldsRoute
+  '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
   '/': typeof SignedInIndexRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
@@ -151,6 +159,7 @@ export interface FileRoutesById {
   '/_signed-in/error-logs': typeof SignedInErrorLogsRoute
   '/_signed-in/feeds': typeof SignedInFeedsRoute
   '/_signed-in/holds': typeof SignedInHoldsRoute
+  '/_signed-in/nivoda': typeof SignedInNivodaRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
   '/_signed-in/': typeof SignedInIndexRoute
   '/_signed-in/diamonds/$id': typeof SignedInDiamondsIdRoute
@@ -171,6 +180,7 @@ export interface FileRouteTypes {
     | '/error-logs'
     | '/feeds'
     | '/holds'
+    | '/nivoda'
     | '/orders'
     | '/diamonds/$id'
     | '/runs/$runId'
@@ -187,6 +197,7 @@ export interface FileRouteTypes {
     | '/error-logs'
     | '/feeds'
     | '/holds'
+    | '/nivoda'
     | '/orders'
     | '/'
     | '/diamonds/$id'
@@ -205,6 +216,7 @@ export interface FileRouteTypes {
     | '/_signed-in/error-logs'
     | '/_signed-in/feeds'
     | '/_signed-in/holds'
+    | '/_signed-in/nivoda'
     | '/_signed-in/orders'
     | '/_signed-in/'
     | '/_signed-in/diamonds/$id'
@@ -285,6 +297,13 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInHoldsRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/nivoda': {
+      id: '/_signed-in/nivoda'
+      path: '/nivoda'
+      fullPath: '/nivoda'
+      preLoaderRoute: typeof SignedInNivodaRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/orders': {
       id: '/_signed-in/orders'
       path: '/orders'
@@ -344,6 +363,7 @@ interface SignedInRouteChildren {
   SignedInErrorLogsRoute: typeof SignedInErrorLogsRoute
   SignedInFeedsRoute: typeof SignedInFeedsRoute
   SignedInHoldsRoute: typeof SignedInHoldsRoute
+  SignedInNivodaRoute: typeof SignedInNivodaRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
   SignedInDiamondsIdRoute: typeof SignedInDiamondsIdRoute
@@ -361,6 +381,7 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInErrorLogsRoute: SignedInErrorLogsRoute,
   SignedInFeedsRoute: SignedInFeedsRoute,
   SignedInHoldsRoute: SignedInHoldsRoute,
+  SignedInNivodaRoute: SignedInNivodaRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,
   SignedInIndexRoute: SignedInIndexRoute,
   SignedInDiamondsIdRoute: SignedInDiamondsIdRoute,

@@ -1,5 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import {
+  countOffers,
   type Diamond,
   explainDiamondPrice,
   type GetFacetsParams,
@@ -14,6 +15,7 @@ import {
   type ListRejectedParams,
   type ListRunsParams,
   type ListSuppliersParams,
+  type LiveOffer,
   listAllHolds,
   listAllOrders,
   listApiKeys,
@@ -26,6 +28,8 @@ import {
   listRejected,
   listRuns,
   listSuppliers,
+  type OfferCountBody,
+  type OfferSearchBody,
   readDiamond,
   readMe,
   readRawAnswer,
@@ -33,6 +37,7 @@ import {
   readRun,
   readRunQuality,
   readSummary,
+  searchOffers,
 } from "./generated";
 
 /** How often what has no live stream is asked for again. */
@@ -144,3 +149,29 @@ export const suppliersQuery = (filters: ListSuppliersParams) =>
 
 export const deadLettersQuery = (filters: ListDeadLettersParams) =>
   listQuery("dead-letters", listDeadLetters, filters);
+
+/** Asking costs requests of the supplier's budget: never by itself, and never twice for one press of a button. */
+const BY_HAND = { staleTime: Number.POSITIVE_INFINITY, retry: false };
+
+export interface OfferList {
+  askedAt: string;
+  data: LiveOffer[];
+  pagination: { total: number };
+}
+
+export const offersQuery = (body: OfferSearchBody) =>
+  queryOptions({
+    ...BY_HAND,
+    queryKey: ["offers", body],
+    queryFn: async ({ signal }): Promise<OfferList> => {
+      const { items, totalCount } = (await searchOffers(body, { signal })).data;
+      return { askedAt: new Date().toISOString(), data: items, pagination: { total: totalCount } };
+    },
+  });
+
+export const offerCountQuery = (body: OfferCountBody) =>
+  queryOptions({
+    ...BY_HAND,
+    queryKey: ["offer-count", body],
+    queryFn: async ({ signal }) => (await countOffers(body, { signal })).data.count,
+  });

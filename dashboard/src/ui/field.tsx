@@ -4,14 +4,17 @@ interface Props {
   onChange: (value: string) => void;
   required?: boolean;
   type?: "text" | "number";
+  /** A number that need not be whole. */
+  step?: "any";
 }
 
-export function Field({ label, value, onChange, required, type = "text" }: Props) {
+export function Field({ label, value, onChange, required, type = "text", step }: Props) {
   return (
     <label className="flex flex-col gap-1">
       {label}
       <input
         type={type}
+        step={step}
         value={value}
         required={required}
         onChange={(event) => onChange(event.target.value)}
