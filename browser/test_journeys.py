@@ -22,6 +22,7 @@ PAGES = {
     "orders": "/orders",
     "holds": "/holds",
     "nivoda": "/nivoda",
+    "query": "/query?table=run_metadata",
     "dead-letters": "/dead-letters",
     "api-keys": "/api-keys",
     "error-logs": "/error-logs",
@@ -257,6 +258,41 @@ def test_a_live_offer_is_found_at_the_supplier(demo: Demo, open_page: OpenPage) 
     page.reload()
     expect(page.get_by_label("Cost to")).to_have_value("5000")
     expect(page.get_by_text("Nothing has been asked yet")).to_be_visible()
+
+
+def test_a_question_is_put_to_a_table(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/query")
+    expect(page.get_by_text("Nothing has been asked yet")).to_be_visible()
+    page.get_by_role("combobox", name="Table").select_option("diamonds")
+    for column in ("shape", "carats"):
+        page.get_by_role("checkbox", name=column, exact=True).check()
+    page.get_by_role("button", name="Add a filter").click()
+    condition = page.get_by_role("group", name="Filter 1")
+    condition.get_by_role("combobox", name="Column").select_option("carats")
+    condition.get_by_role("combobox", name="Operator").select_option("gte")
+    condition.get_by_label("Value").fill("1.5")
+    page.get_by_role("combobox", name="Order by").select_option("carats")
+    page.get_by_role("checkbox", name="Largest first").check()
+    page.get_by_role("button", name="Ask").click()
+    question = {
+        "select": "shape, carats",
+        "filters": {"carats": {"gte": "1.5"}},
+        "order": {"column": "carats", "ascending": False},
+        "limit": 25,
+    }
+    found = ask_page(demo, "/analytics/query/diamonds", method="POST", body=question)
+    total = found["pagination"]["total"]
+    expect(page.get_by_text(f"{total:,} rows", exact=True)).to_be_visible()
+    expect(page.get_by_role("row").nth(1)).to_contain_text(found["data"][0]["carats"])
+    keep(page, "query-asked")
+    page.reload()
+    expect(page.get_by_text(f"{total:,} rows", exact=True)).to_be_visible()
+    expect(page.get_by_role("checkbox", name="carats", exact=True)).to_be_checked()
+    expect(condition.get_by_label("Value")).to_have_value("1.5")
+    condition.get_by_label("Value").fill("heavy")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("alert")).to_contain_text("takes a number")
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:

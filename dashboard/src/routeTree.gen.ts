@@ -20,6 +20,7 @@ import { Route as SignedInFeedsRouteImport } from './routes/_signed-in/feeds'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
 import { Route as SignedInNivodaRouteImport } from './routes/_signed-in/nivoda'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
+import { Route as SignedInQueryRouteImport } from './routes/_signed-in/query'
 import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
 import { Route as SignedInDiamondsIdRouteImport } from './routes/_signed-in/diamonds/$id'
 import { Route as SignedInRejectedIndexRouteImport } from './routes/_signed-in/rejected/index'
@@ -81,6 +82,11 @@ const SignedInOrdersRoute = SignedInOrdersRouteImport.update({
   path: '/orders',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInQueryRoute = SignedInQueryRouteImport.update({
+  id: '/query',
+  path: '/query',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInDiamondsIndexRoute = SignedInDiamondsIndexRouteImport.update({
   id: '/diamonds/',
   path: '/diamonds/',
@@ -124,6 +130,7 @@ export interface FileRoutesByFullPath {
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
+  '/query': typeof SignedInQueryRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
   '/diamonds/': typeof SignedInDiamondsIndexRoute
@@ -141,6 +148,7 @@ export interface FileRoutesByTo {
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
+  '/query': typeof SignedInQueryRoute
   '/': typeof SignedInIndexRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -161,6 +169,7 @@ export interface FileRoutesById {
   '/_signed-in/holds': typeof SignedInHoldsRoute
   '/_signed-in/nivoda': typeof SignedInNivodaRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
+  '/_signed-in/query': typeof SignedInQueryRoute
   '/_signed-in/': typeof SignedInIndexRoute
   '/_signed-in/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/_signed-in/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -182,6 +191,7 @@ export interface FileRouteTypes {
     | '/holds'
     | '/nivoda'
     | '/orders'
+    | '/query'
     | '/diamonds/$id'
     | '/runs/$runId'
     | '/diamonds/'
@@ -199,6 +209,7 @@ export interface FileRouteTypes {
     | '/holds'
     | '/nivoda'
     | '/orders'
+    | '/query'
     | '/'
     | '/diamonds/$id'
     | '/runs/$runId'
@@ -218,6 +229,7 @@ export interface FileRouteTypes {
     | '/_signed-in/holds'
     | '/_signed-in/nivoda'
     | '/_signed-in/orders'
+    | '/_signed-in/query'
     | '/_signed-in/'
     | '/_signed-in/diamonds/$id'
     | '/_signed-in/runs/$runId'
@@ -311,6 +323,13 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInOrdersRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/query': {
+      id: '/_signed-in/query'
+      path: '/query'
+      fullPath: '/query'
+      preLoaderRoute: typeof SignedInQueryRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/diamonds/': {
       id: '/_signed-in/diamonds/'
       path: '/diamonds'
@@ -365,6 +384,7 @@ interface SignedInRouteChildren {
   SignedInHoldsRoute: typeof SignedInHoldsRoute
   SignedInNivodaRoute: typeof SignedInNivodaRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
+  SignedInQueryRoute: typeof SignedInQueryRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
   SignedInDiamondsIdRoute: typeof SignedInDiamondsIdRoute
   SignedInRunsRunIdRoute: typeof SignedInRunsRunIdRoute
@@ -383,6 +403,7 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInHoldsRoute: SignedInHoldsRoute,
   SignedInNivodaRoute: SignedInNivodaRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,
+  SignedInQueryRoute: SignedInQueryRoute,
   SignedInIndexRoute: SignedInIndexRoute,
   SignedInDiamondsIdRoute: SignedInDiamondsIdRoute,
   SignedInRunsRunIdRoute: SignedInRunsRunIdRoute,

@@ -1,5 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import {
+  askTable,
   countOffers,
   type Diamond,
   explainDiamondPrice,
@@ -30,6 +31,7 @@ import {
   listSuppliers,
   type OfferCountBody,
   type OfferSearchBody,
+  type QuestionBody,
   readDiamond,
   readMe,
   readRawAnswer,
@@ -174,4 +176,12 @@ export const offerCountQuery = (body: OfferCountBody) =>
     ...BY_HAND,
     queryKey: ["offer-count", body],
     queryFn: async ({ signal }) => (await countOffers(body, { signal })).data.count,
+  });
+
+export type TableName = Parameters<typeof askTable>[0];
+
+export const foundQuery = (table: TableName, body: QuestionBody) =>
+  queryOptions({
+    queryKey: ["found", table, body],
+    queryFn: ({ signal }) => askTable(table, body, { signal }),
   });

@@ -18,6 +18,7 @@ const PAGES = [
   { to: "/orders", label: "Orders", needs: "admin" },
   { to: "/holds", label: "Holds", needs: "admin" },
   { to: "/nivoda", label: "Nivoda", needs: "admin" },
+  { to: "/query", label: "Query builder", needs: "admin" },
   { to: "/dead-letters", label: "Dead letters", needs: "admin" },
   { to: "/api-keys", label: "API keys", needs: "admin" },
   { to: "/error-logs", label: "Error logs", needs: "admin" },

@@ -1,0 +1,90 @@
+import { useQuery } from "@tanstack/react-query";
+import { createFileRoute } from "@tanstack/react-router";
+import type { FoundDataItem } from "@/api/generated";
+import { foundQuery } from "@/api/queries";
+import { toCsv } from "@/csv";
+import { FoundTable } from "@/features/found-table";
+import { bodyOf, limitOf, type Question, readQuestion } from "@/features/question";
+import { QuestionForm } from "@/features/question-form";
+import { counted } from "@/format";
+import { Answer } from "@/ui/answer";
+import { Button } from "@/ui/button";
+import { Empty } from "@/ui/notices";
+import { Pages } from "@/ui/pages";
+import { Page, Panel } from "@/ui/panel";
+
+export const Route = createFileRoute("/_signed-in/query")({
+  validateSearch: readQuestion,
+  component: QueryBuilder,
+});
+
+function QueryBuilder() {
+  const search = Route.useSearch();
+  const navigate = Route.useNavigate();
+  const { table, page = 1, ...rest } = search;
+  return (
+    <Page title="Query builder">
+      <Panel title="The question">
+        <QuestionForm search={search} onAsk={(next) => void navigate({ search: next, resetScroll: false })} />
+      </Panel>
+      {table === undefined ? (
+        <Panel title="Rows">
+          <Empty title="Nothing has been asked yet.">Choose a table and press Ask.</Empty>
+        </Panel>
+      ) : (
+        <Rows
+          question={{ table, ...rest }}
+          page={page}
+          onPage={(next) => void navigate({ search: { ...search, page: next }, resetScroll: false })}
+        />
+      )}
+    </Page>
+  );
+}
+
+interface Props {
+  question: Question;
+  page: number;
+  onPage: (page: number) => void;
+}
+
+function Rows({ question, page, onPage }: Props) {
+  const { table } = question;
+  const found = useQuery(foundQuery(table, bodyOf(question, page)));
+  const rows = found.data?.data ?? [];
+  return (
+    <Panel
+      title={`Rows of ${table}`}
+      aside={rows.length > 0 && <Button onClick={() => download(table, rows)}>Download these as CSV</Button>}
+    >
+      <Answer of={found} rows={8}>
+        {({ data, pagination }) =>
+          data.length === 0 && page === 1 ? (
+            <Empty title="No row meets all of these.">Take one filter away.</Empty>
+          ) : (
+            <>
+              <FoundTable table={table} rows={data} />
+              <Pages
+                page={page}
+                total={pagination.total}
+                perPage={limitOf(question)}
+                what={(total) => counted(total, "row")}
+                onChange={onPage}
+                words={["Previous", "Next"]}
+              />
+            </>
+          )
+        }
+      </Answer>
+    </Panel>
+  );
+}
+
+function download(name: string, rows: FoundDataItem[]) {
+  const csv = new Blob([toCsv(Object.keys(rows[0] ?? {}), rows)], { type: "text/csv" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(csv);
+  link.download = `${name}.csv`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
