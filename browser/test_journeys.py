@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,8 @@ from tabs import Demo, OpenPage, barriers, keep, log_in
 PAGES = {
     "overview": "/",
     "runs": "/runs",
+    "consolidation": "/consolidation",
+    "heatmap": "/heatmap",
     "diamonds": "/diamonds",
     "diamonds-table": "/diamonds?view=table",
     "feeds": "/feeds",
@@ -293,6 +296,63 @@ def test_a_question_is_put_to_a_table(demo: Demo, open_page: OpenPage) -> None:
     condition.get_by_label("Value").fill("heavy")
     page.get_by_role("button", name="Ask").click()
     expect(page.get_by_role("alert")).to_contain_text("takes a number")
+def test_the_heatmap_shows_the_density_and_a_preview_scans_anew(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/heatmap")
+    for name in ("Natural", "Lab-grown"):
+        plot = page.get_by_role("img", name=f"{name} stones by price")
+        expect(plot).to_be_visible()
+        assert plot.locator("rect").count() > 1
+    newest = page.get_by_role("region", name="scans").get_by_role("row").nth(1)
+    expect(newest).to_contain_text("shown")
+    page.get_by_role("button", name="Preview").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("at most 40 counts")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("A preview, not kept")).to_be_visible(timeout=60_000)
+    partitions = page.get_by_role("region", name="Partitions")
+    expect(partitions.get_by_role("row").nth(1)).to_contain_text("natural-01")
+    keep(page, "heatmap-preview")
+    stored = len(ask(demo, "/heatmap/history?limit=100"))
+    page.get_by_role("button", name="Scan everything").click()
+    dialog.get_by_role("button", name="Scan everything").click()
+    expect(page.get_by_text("Asked for by a person")).to_be_visible(timeout=60_000)
+    assert len(ask(demo, "/heatmap/history?limit=100")) == stored + 2
+    expect(newest).to_contain_text("a person")
+    newest.get_by_role("link").first.click()
+    expect(page).to_have_url(re.compile("scan="))
+    expect(newest).to_contain_text("shown")
+
+
+def test_the_watermark_is_seen_and_set_back(demo: Demo, open_page: OpenPage) -> None:
+    wait_until_no_run_is_active(demo)
+    before = ask(demo, "/analytics/watermark")
+    minute = datetime.fromisoformat(before["lastUpdatedAt"]).replace(second=0, microsecond=0)
+    wanted = minute - timedelta(days=1)
+    page = open_page()
+    log_in(page, demo.key, "/consolidation")
+    expect(page.get_by_text("Read completely up to")).to_be_visible()
+    page.get_by_role("button", name="Set watermark").click()
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_label("New moment").fill(wanted.astimezone().strftime("%Y-%m-%dT%H:%M"))
+    expect(dialog).to_contain_text("Back by 24 h")
+    keep(page, "watermark-set-back")
+    try:
+        dialog.get_by_role("button", name="Set watermark").click()
+        expect(dialog).to_be_hidden()
+        expect(page.get_by_text("24 h").first).to_be_visible()
+        assert datetime.fromisoformat(ask(demo, "/analytics/watermark")["lastUpdatedAt"]) == wanted
+    finally:
+        kept = {name: before[name] for name in ("lastUpdatedAt", "lastRunId", "lastRunCompletedAt")}
+        ask(demo, "/analytics/watermark", method="PUT", body=kept)
+    assert ask(demo, "/analytics/watermark")["lastUpdatedAt"] == before["lastUpdatedAt"]
+
+
+def wait_until_no_run_is_active(demo: Demo) -> None:
+    deadline = time.monotonic() + 60
+    while ask(demo, "/analytics/summary")["activeRuns"]:
+        assert time.monotonic() < deadline, "a run is still active"
+        time.sleep(0.5)
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:

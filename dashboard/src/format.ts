@@ -31,9 +31,11 @@ export const counted = (count: number, noun: string): string =>
 export const formatCents = (cents: number | null | undefined): string =>
   typeof cents === "number" ? money.format(cents / 100) : NOTHING;
 
+export const formatDollars = (amount: number): string => dollars.format(amount);
+
 /** The supplier's ranges are whole dollars; without an upper end they are open. */
 export const formatRange = (from: number, to: number | null): string =>
-  to === null ? `from ${dollars.format(from)}` : `${dollars.format(from)} to ${dollars.format(to)}`;
+  to === null ? `from ${formatDollars(from)}` : `${formatDollars(from)} to ${formatDollars(to)}`;
 
 export const formatMoment = (iso: string | null): string =>
   iso === null ? NOTHING : instant.format(new Date(iso));

@@ -14,9 +14,11 @@ import { Route as LoginRouteImport } from './routes/login'
 import { Route as SignedInIndexRouteImport } from './routes/_signed-in/index'
 import { Route as SignedInApiKeysRouteImport } from './routes/_signed-in/api-keys'
 import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-log'
+import { Route as SignedInConsolidationRouteImport } from './routes/_signed-in/consolidation'
 import { Route as SignedInDeadLettersRouteImport } from './routes/_signed-in/dead-letters'
 import { Route as SignedInErrorLogsRouteImport } from './routes/_signed-in/error-logs'
 import { Route as SignedInFeedsRouteImport } from './routes/_signed-in/feeds'
+import { Route as SignedInHeatmapRouteImport } from './routes/_signed-in/heatmap'
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
 import { Route as SignedInNivodaRouteImport } from './routes/_signed-in/nivoda'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
@@ -52,6 +54,11 @@ const SignedInAuditLogRoute = SignedInAuditLogRouteImport.update({
   path: '/audit-log',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInConsolidationRoute = SignedInConsolidationRouteImport.update({
+  id: '/consolidation',
+  path: '/consolidation',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInDeadLettersRoute = SignedInDeadLettersRouteImport.update({
   id: '/dead-letters',
   path: '/dead-letters',
@@ -65,6 +72,11 @@ const SignedInErrorLogsRoute = SignedInErrorLogsRouteImport.update({
 const SignedInFeedsRoute = SignedInFeedsRouteImport.update({
   id: '/feeds',
   path: '/feeds',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInHeatmapRoute = SignedInHeatmapRouteImport.update({
+  id: '/heatmap',
+  path: '/heatmap',
   getParentRoute: () => SignedInRoute,
 } as any)
 const SignedInHoldsRoute = SignedInHoldsRouteImport.update({
@@ -124,9 +136,11 @@ export interface FileRoutesByFullPath {
   '/login': typeof LoginRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
+  '/consolidation': typeof SignedInConsolidationRoute
   '/dead-letters': typeof SignedInDeadLettersRoute
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
+  '/heatmap': typeof SignedInHeatmapRoute
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
@@ -142,9 +156,11 @@ export interface FileRoutesByTo {
   '/login': typeof LoginRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
+  '/consolidation': typeof SignedInConsolidationRoute
   '/dead-letters': typeof SignedInDeadLettersRoute
   '/error-logs': typeof SignedInErrorLogsRoute
   '/feeds': typeof SignedInFeedsRoute
+  '/heatmap': typeof SignedInHeatmapRoute
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
@@ -163,9 +179,11 @@ export interface FileRoutesById {
   '/login': typeof LoginRoute
   '/_signed-in/api-keys': typeof SignedInApiKeysRoute
   '/_signed-in/audit-log': typeof SignedInAuditLogRoute
+  '/_signed-in/consolidation': typeof SignedInConsolidationRoute
   '/_signed-in/dead-letters': typeof SignedInDeadLettersRoute
   '/_signed-in/error-logs': typeof SignedInErrorLogsRoute
   '/_signed-in/feeds': typeof SignedInFeedsRoute
+  '/_signed-in/heatmap': typeof SignedInHeatmapRoute
   '/_signed-in/holds': typeof SignedInHoldsRoute
   '/_signed-in/nivoda': typeof SignedInNivodaRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
@@ -185,9 +203,11 @@ export interface FileRouteTypes {
     | '/login'
     | '/api-keys'
     | '/audit-log'
+    | '/consolidation'
     | '/dead-letters'
     | '/error-logs'
     | '/feeds'
+    | '/heatmap'
     | '/holds'
     | '/nivoda'
     | '/orders'
@@ -203,9 +223,11 @@ export interface FileRouteTypes {
     | '/login'
     | '/api-keys'
     | '/audit-log'
+    | '/consolidation'
     | '/dead-letters'
     | '/error-logs'
     | '/feeds'
+    | '/heatmap'
     | '/holds'
     | '/nivoda'
     | '/orders'
@@ -223,9 +245,11 @@ export interface FileRouteTypes {
     | '/login'
     | '/_signed-in/api-keys'
     | '/_signed-in/audit-log'
+    | '/_signed-in/consolidation'
     | '/_signed-in/dead-letters'
     | '/_signed-in/error-logs'
     | '/_signed-in/feeds'
+    | '/_signed-in/heatmap'
     | '/_signed-in/holds'
     | '/_signed-in/nivoda'
     | '/_signed-in/orders'
@@ -281,6 +305,13 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInAuditLogRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/consolidation': {
+      id: '/_signed-in/consolidation'
+      path: '/consolidation'
+      fullPath: '/consolidation'
+      preLoaderRoute: typeof SignedInConsolidationRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/dead-letters': {
       id: '/_signed-in/dead-letters'
       path: '/dead-letters'
@@ -300,6 +331,13 @@ declare module '@tanstack/react-router' {
       path: '/feeds'
       fullPath: '/feeds'
       preLoaderRoute: typeof SignedInFeedsRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/heatmap': {
+      id: '/_signed-in/heatmap'
+      path: '/heatmap'
+      fullPath: '/heatmap'
+      preLoaderRoute: typeof SignedInHeatmapRouteImport
       parentRoute: typeof SignedInRoute
     }
     '/_signed-in/holds': {
@@ -378,9 +416,11 @@ declare module '@tanstack/react-router' {
 interface SignedInRouteChildren {
   SignedInApiKeysRoute: typeof SignedInApiKeysRoute
   SignedInAuditLogRoute: typeof SignedInAuditLogRoute
+  SignedInConsolidationRoute: typeof SignedInConsolidationRoute
   SignedInDeadLettersRoute: typeof SignedInDeadLettersRoute
   SignedInErrorLogsRoute: typeof SignedInErrorLogsRoute
   SignedInFeedsRoute: typeof SignedInFeedsRoute
+  SignedInHeatmapRoute: typeof SignedInHeatmapRoute
   SignedInHoldsRoute: typeof SignedInHoldsRoute
   SignedInNivodaRoute: typeof SignedInNivodaRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
@@ -397,9 +437,11 @@ interface SignedInRouteChildren {
 const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInApiKeysRoute: SignedInApiKeysRoute,
   SignedInAuditLogRoute: SignedInAuditLogRoute,
+  SignedInConsolidationRoute: SignedInConsolidationRoute,
   SignedInDeadLettersRoute: SignedInDeadLettersRoute,
   SignedInErrorLogsRoute: SignedInErrorLogsRoute,
   SignedInFeedsRoute: SignedInFeedsRoute,
+  SignedInHeatmapRoute: SignedInHeatmapRoute,
   SignedInHoldsRoute: SignedInHoldsRoute,
   SignedInNivodaRoute: SignedInNivodaRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,

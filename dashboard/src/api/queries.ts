@@ -10,9 +10,11 @@ import {
   type ListAllOrdersParams,
   type ListApiKeysParams,
   type ListAuditLogParams,
+  type ListConsolidationsParams,
   type ListDeadLettersParams,
   type ListDiamondsParams,
   type ListErrorLogsParams,
+  type ListHeatmapsParams,
   type ListRejectedParams,
   type ListRunsParams,
   type ListSuppliersParams,
@@ -21,24 +23,29 @@ import {
   listAllOrders,
   listApiKeys,
   listAuditLog,
+  listConsolidations,
   listDeadLetters,
   listDiamonds,
   listErrorLogs,
   listErrorServices,
   listFeeds,
+  listHeatmaps,
   listRejected,
   listRuns,
   listSuppliers,
   type OfferCountBody,
   type OfferSearchBody,
   type QuestionBody,
+  readConsolidation,
   readDiamond,
   readMe,
   readRawAnswer,
   readRejected,
   readRun,
+  readRunConsolidation,
   readRunQuality,
   readSummary,
+  readWatermark,
   searchOffers,
 } from "./generated";
 
@@ -82,6 +89,27 @@ export const qualityQuery = (runId: string) =>
     queryKey: ["quality", runId],
     queryFn: async ({ signal }) => (await readRunQuality(runId, { signal })).data,
   });
+
+export const consolidationQuery = queryOptions({
+  queryKey: ["consolidation"],
+  queryFn: async ({ signal }) => (await readConsolidation({ signal })).data,
+});
+
+export const consolidationsQuery = (filters: ListConsolidationsParams) =>
+  listQuery("consolidations", listConsolidations, filters);
+
+export const runConsolidationQuery = (runId: string) =>
+  queryOptions({
+    queryKey: ["consolidation", runId],
+    queryFn: async ({ signal }) => (await readRunConsolidation(runId, { signal })).data,
+  });
+
+export const watermarkQuery = queryOptions({
+  queryKey: ["watermark"],
+  queryFn: async ({ signal }) => (await readWatermark({}, { signal })).data,
+});
+
+export const heatmapsQuery = (filters: ListHeatmapsParams) => listQuery("heatmaps", listHeatmaps, filters);
 
 export const rejectedQuery = (filters: ListRejectedParams) => listQuery("rejected", listRejected, filters);
 

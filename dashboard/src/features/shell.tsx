@@ -12,6 +12,8 @@ import { endSession } from "./end-session";
 const PAGES = [
   { to: "/", label: "Overview", needs: "admin" },
   { to: "/runs", label: "Runs", needs: "admin" },
+  { to: "/consolidation", label: "Consolidation", needs: "admin" },
+  { to: "/heatmap", label: "Heatmap", needs: "admin" },
   { to: "/diamonds", label: "Diamonds", needs: "read" },
   { to: "/feeds", label: "Feeds", needs: "admin" },
   { to: "/rejected", label: "Rejected stones", needs: "admin" },

@@ -3,7 +3,7 @@ interface Props {
   value: string;
   onChange: (value: string) => void;
   required?: boolean;
-  type?: "text" | "number";
+  type?: "text" | "number" | "datetime-local";
   /** A number that need not be whole. */
   step?: "any";
 }
