@@ -27,6 +27,7 @@ PAGES = {
     "nivoda": "/nivoda",
     "query": "/query?table=run_metadata",
     "dead-letters": "/dead-letters",
+    "price-rules": "/price-rules",
     "api-keys": "/api-keys",
     "error-logs": "/error-logs",
     "audit-log": "/audit-log",
@@ -353,6 +354,56 @@ def wait_until_no_run_is_active(demo: Demo) -> None:
     while ask(demo, "/analytics/summary")["activeRuns"]:
         assert time.monotonic() < deadline, "a run is still active"
         time.sleep(0.5)
+def test_a_rule_is_made_changed_and_moved(demo: Demo, open_page: OpenPage) -> None:
+    others = ask(demo, "/pricing-rules")
+    page = open_page()
+    log_in(page, demo.key, "/price-rules")
+    page.get_by_role("button", name="Make a rule").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("OVAL").check()
+    dialog.get_by_label("Carats from").fill("1.5")
+    dialog.get_by_label("Markup in percent").fill("22.5")
+    expect(dialog.get_by_label("The same as a ratio")).to_have_value("1.225")
+    dialog.get_by_label("Priority").fill("2000")
+    keep(page, "price-rule-new")
+    assert barriers(page) == []
+    dialog.get_by_role("button", name="Make it").click()
+    expect(dialog).to_be_hidden()
+    row = page.get_by_role("row").filter(has_text="OVAL, from 1.50 ct")
+    expect(row).to_contain_text("+22.5 %")
+    expect(row).to_contain_text("(every stone) is tried before it")
+    keep(page, "price-rule-shadowed")
+    row.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Rating").select_option("8")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    made = ask(demo, "/pricing-rules")[-1]
+    assert (made["shapes"], made["caratMin"], made["markupRatio"], made["rating"]) == (
+        ["OVAL"],
+        1.5,
+        1.225,
+        8,
+    )
+    row.get_by_role("button", name="Move up").focus()
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_text(f"is number {len(others)} of {len(others) + 1} now; 1 rule changed")
+    ).to_be_visible()
+    expect(row.get_by_role("button", name="Move up")).to_be_focused()
+    assert [rule["id"] for rule in ask(demo, "/pricing-rules")].index(made["id"]) == len(others) - 1
+    row.drag_to(
+        page.get_by_role("row").last, source_position={"x": 9, "y": 9}, target_position={"x": 9, "y": 9}
+    )
+    expect(page.get_by_text(f"is number {len(others) + 1} of {len(others) + 1} now")).to_be_visible()
+    assert ask(demo, "/pricing-rules")[-1]["id"] == made["id"]
+    row.get_by_role("button", name="Deactivate").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Deactivate").click()
+    expect(row).to_have_count(0)
+    assert ask(demo, "/pricing-rules") == others
+    page.get_by_label("State").select_option("inactive")
+    expect(page).to_have_url(re.compile("state=inactive"))
+    expect(row.get_by_role("button", name="Reactivate")).to_be_visible()
+    assert made["id"] in [rule["id"] for rule in ask(demo, "/pricing-rules?active=false")]
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_page: OpenPage) -> None:

@@ -22,6 +22,7 @@ import { Route as SignedInHeatmapRouteImport } from './routes/_signed-in/heatmap
 import { Route as SignedInHoldsRouteImport } from './routes/_signed-in/holds'
 import { Route as SignedInNivodaRouteImport } from './routes/_signed-in/nivoda'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
+import { Route as SignedInPriceRulesRouteImport } from './routes/_signed-in/price-rules'
 import { Route as SignedInQueryRouteImport } from './routes/_signed-in/query'
 import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
 import { Route as SignedInDiamondsIdRouteImport } from './routes/_signed-in/diamonds/$id'
@@ -94,6 +95,11 @@ const SignedInOrdersRoute = SignedInOrdersRouteImport.update({
   path: '/orders',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInPriceRulesRoute = SignedInPriceRulesRouteImport.update({
+  id: '/price-rules',
+  path: '/price-rules',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInQueryRoute = SignedInQueryRouteImport.update({
   id: '/query',
   path: '/query',
@@ -144,6 +150,7 @@ export interface FileRoutesByFullPath {
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
+  '/price-rules': typeof SignedInPriceRulesRoute
   '/query': typeof SignedInQueryRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -164,6 +171,7 @@ export interface FileRoutesByTo {
   '/holds': typeof SignedInHoldsRoute
   '/nivoda': typeof SignedInNivodaRoute
   '/orders': typeof SignedInOrdersRoute
+  '/price-rules': typeof SignedInPriceRulesRoute
   '/query': typeof SignedInQueryRoute
   '/': typeof SignedInIndexRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
@@ -187,6 +195,7 @@ export interface FileRoutesById {
   '/_signed-in/holds': typeof SignedInHoldsRoute
   '/_signed-in/nivoda': typeof SignedInNivodaRoute
   '/_signed-in/orders': typeof SignedInOrdersRoute
+  '/_signed-in/price-rules': typeof SignedInPriceRulesRoute
   '/_signed-in/query': typeof SignedInQueryRoute
   '/_signed-in/': typeof SignedInIndexRoute
   '/_signed-in/diamonds/$id': typeof SignedInDiamondsIdRoute
@@ -211,6 +220,7 @@ export interface FileRouteTypes {
     | '/holds'
     | '/nivoda'
     | '/orders'
+    | '/price-rules'
     | '/query'
     | '/diamonds/$id'
     | '/runs/$runId'
@@ -231,6 +241,7 @@ export interface FileRouteTypes {
     | '/holds'
     | '/nivoda'
     | '/orders'
+    | '/price-rules'
     | '/query'
     | '/'
     | '/diamonds/$id'
@@ -253,6 +264,7 @@ export interface FileRouteTypes {
     | '/_signed-in/holds'
     | '/_signed-in/nivoda'
     | '/_signed-in/orders'
+    | '/_signed-in/price-rules'
     | '/_signed-in/query'
     | '/_signed-in/'
     | '/_signed-in/diamonds/$id'
@@ -361,6 +373,13 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInOrdersRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/price-rules': {
+      id: '/_signed-in/price-rules'
+      path: '/price-rules'
+      fullPath: '/price-rules'
+      preLoaderRoute: typeof SignedInPriceRulesRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/query': {
       id: '/_signed-in/query'
       path: '/query'
@@ -424,6 +443,7 @@ interface SignedInRouteChildren {
   SignedInHoldsRoute: typeof SignedInHoldsRoute
   SignedInNivodaRoute: typeof SignedInNivodaRoute
   SignedInOrdersRoute: typeof SignedInOrdersRoute
+  SignedInPriceRulesRoute: typeof SignedInPriceRulesRoute
   SignedInQueryRoute: typeof SignedInQueryRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
   SignedInDiamondsIdRoute: typeof SignedInDiamondsIdRoute
@@ -445,6 +465,7 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInHoldsRoute: SignedInHoldsRoute,
   SignedInNivodaRoute: SignedInNivodaRoute,
   SignedInOrdersRoute: SignedInOrdersRoute,
+  SignedInPriceRulesRoute: SignedInPriceRulesRoute,
   SignedInQueryRoute: SignedInQueryRoute,
   SignedInIndexRoute: SignedInIndexRoute,
   SignedInDiamondsIdRoute: SignedInDiamondsIdRoute,

@@ -30,11 +30,13 @@ import {
   listErrorServices,
   listFeeds,
   listHeatmaps,
+  listPricingRules,
   listRejected,
   listRuns,
   listSuppliers,
   type OfferCountBody,
   type OfferSearchBody,
+  type PricingRule,
   type QuestionBody,
   readConsolidation,
   readDiamond,
@@ -168,6 +170,22 @@ export const rawAnswerQuery = (id: string) =>
     queryKey: ["raw-answer", id],
     queryFn: async ({ signal }) => (await readRawAnswer(id, { signal })).data,
   });
+
+/** All of them, active or not: where a rule stands and what shadows it is told by the others. */
+async function listAllRules(signal: AbortSignal): Promise<PricingRule[]> {
+  const rules: PricingRule[] = [];
+  for (let page = 1, last = 1; page <= last; page += 1) {
+    const { data, pagination } = await listPricingRules({ active: "all", page, limit: 100 }, { signal });
+    rules.push(...data);
+    last = pagination.totalPages;
+  }
+  return rules;
+}
+
+export const pricingRulesQuery = queryOptions({
+  queryKey: ["pricing-rules"],
+  queryFn: ({ signal }) => listAllRules(signal),
+});
 
 export const feedsQuery = queryOptions({
   queryKey: ["feeds"],

@@ -51,7 +51,7 @@ export function readDiamondSearch(search: Record<string, unknown>): DiamondSearc
 }
 
 /** Both types together are no filter. */
-function labGrownOf(values: string[] | undefined): boolean | undefined {
+export function labGrownOf(values: string[] | undefined): boolean | undefined {
   return values?.length === 1 ? values[0] === "true" : undefined;
 }
 

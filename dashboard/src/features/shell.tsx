@@ -19,6 +19,7 @@ const PAGES = [
   { to: "/rejected", label: "Rejected stones", needs: "admin" },
   { to: "/orders", label: "Orders", needs: "admin" },
   { to: "/holds", label: "Holds", needs: "admin" },
+  { to: "/price-rules", label: "Price rules", needs: "cost" },
   { to: "/nivoda", label: "Nivoda", needs: "admin" },
   { to: "/query", label: "Query builder", needs: "admin" },
   { to: "/dead-letters", label: "Dead letters", needs: "admin" },

@@ -4,13 +4,16 @@ interface Props<Option extends string> {
   value: Option | undefined;
   /** What stands for a choice of several, which came with the address. */
   several?: string;
+  /** What no choice means. */
+  any?: string;
   onChange: (value: Option | undefined) => void;
 }
 
 const SEVERAL = "*";
 
 /** One of a few, or any. */
-export function Choice<Option extends string>({ label, options, value, several, onChange }: Props<Option>) {
+export function Choice<Option extends string>(props: Props<Option>) {
+  const { label, options, value, several, any = "any", onChange } = props;
   return (
     <label className="flex items-center gap-2">
       <span className="text-muted">{label}</span>
@@ -19,7 +22,7 @@ export function Choice<Option extends string>({ label, options, value, several, 
         onChange={(event) => onChange(options.find((option) => option === event.target.value))}
         className="min-h-8 rounded-md border border-line bg-surface px-2 py-1"
       >
-        <option value="">any</option>
+        <option value="">{any}</option>
         {several !== undefined && <option value={SEVERAL}>{several}</option>}
         {options.map((option) => (
           <option key={option}>{option}</option>

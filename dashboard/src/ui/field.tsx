@@ -4,20 +4,22 @@ interface Props {
   onChange: (value: string) => void;
   required?: boolean;
   type?: "text" | "number" | "datetime-local";
-  /** A number that need not be whole. */
-  step?: "any";
+  /** Of a number. */
+  min?: number;
+  max?: number;
+  /** Between the numbers that are allowed; without it they are whole. */
+  step?: number | "any";
 }
 
-export function Field({ label, value, onChange, required, type = "text", step }: Props) {
+export function Field({ label, value, onChange, type = "text", ...rest }: Props) {
   return (
     <label className="flex flex-col gap-1">
       {label}
       <input
         type={type}
-        step={step}
         value={value}
-        required={required}
         onChange={(event) => onChange(event.target.value)}
+        {...rest}
         className="rounded-md border border-line bg-ground px-3 py-1.5 text-text"
       />
     </label>

@@ -1,4 +1,4 @@
-import type { Key, ReactNode } from "react";
+import type { HTMLAttributes, Key, ReactNode } from "react";
 
 export interface Column<Row> {
   title: string;
@@ -12,9 +12,11 @@ interface Props<Row> {
   columns: Column<Row>[];
   rows: Row[];
   keyOf: (row: Row) => Key;
+  /** What else a row has: what it does when it is dragged. */
+  rowProps?: (row: Row) => HTMLAttributes<HTMLTableRowElement>;
 }
 
-export function Table<Row>({ caption, columns, rows, keyOf }: Props<Row>) {
+export function Table<Row>({ caption, columns, rows, keyOf, rowProps = () => ({}) }: Props<Row>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: who has no mouse scrolls it with the keyboard
     <section aria-label={caption} tabIndex={0} className="-mx-4 overflow-x-auto px-4">
@@ -30,18 +32,25 @@ export function Table<Row>({ caption, columns, rows, keyOf }: Props<Row>) {
           </tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
-            <tr key={keyOf(row)} className="border-b border-line last:border-0 hover:bg-raised">
-              {columns.map(({ title, cell, numeric }) => (
-                <td
-                  key={title}
-                  className={`px-2 py-2 align-top ${numeric ? "text-right whitespace-nowrap" : ""}`}
-                >
-                  {cell(row)}
-                </td>
-              ))}
-            </tr>
-          ))}
+          {rows.map((row) => {
+            const { className = "", ...rest } = rowProps(row);
+            return (
+              <tr
+                key={keyOf(row)}
+                className={`border-b border-line last:border-0 hover:bg-raised ${className}`}
+                {...rest}
+              >
+                {columns.map(({ title, cell, numeric }) => (
+                  <td
+                    key={title}
+                    className={`px-2 py-2 align-top ${numeric ? "text-right whitespace-nowrap" : ""}`}
+                  >
+                    {cell(row)}
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
         </tbody>
       </table>
     </section>

@@ -1,0 +1,213 @@
+import { Dialog } from "@base-ui/react/dialog";
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { changePricingRule, createPricingRule, type Facets, type PricingRule } from "@/api/generated";
+import { facetsQuery, feedsQuery, pricingRulesQuery } from "@/api/queries";
+import { useThenRefresh } from "@/api/use-then-refresh";
+import { formatCents } from "@/format";
+import { Answer } from "@/ui/answer";
+import { Button } from "@/ui/button";
+import { Choice } from "@/ui/choice";
+import { Field } from "@/ui/field";
+import { Failed } from "@/ui/notices";
+import { toggled } from "./diamond-search";
+import { FacetList } from "./facet-list";
+import { changesOf, draftOf, type RuleDraft, ruleOf, withPercent, withRatio } from "./rule-draft";
+
+/** A button that opens the form of a rule; without one, that of a new rule. */
+export function RuleEditor({ rule }: { rule?: PricingRule }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <Dialog.Root open={isOpen} onOpenChange={setOpen}>
+      <Dialog.Trigger render={<Button look={rule === undefined ? "primary" : "plain"} />}>
+        {rule === undefined ? "Make a rule" : "Edit"}
+      </Dialog.Trigger>
+      <Dialog.Portal>
+        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
+        <Dialog.Popup className="fixed top-1/2 left-1/2 max-h-[calc(100vh-2rem)] w-[min(36rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto rounded-lg border border-line bg-surface p-5 shadow-xl">
+          <Dialog.Title className="mb-3 text-base font-semibold">
+            {rule === undefined ? "A new price rule" : "Change a price rule"}
+          </Dialog.Title>
+          <RuleForm rule={rule} onSaved={() => setOpen(false)} />
+        </Dialog.Popup>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
+
+function RuleForm({ rule, onSaved }: { rule: PricingRule | undefined; onSaved: () => void }) {
+  const [draft, setDraft] = useState(() => draftOf(rule));
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const save = useThenRefresh(pricingRulesQuery.queryKey)(() =>
+    rule === undefined
+      ? createPricingRule(ruleOf(draft))
+      : changePricingRule(rule.id, changesOf(rule, draft)),
+  );
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      await save();
+      onSaved();
+    } catch (failure) {
+      setError(failure as Error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+      <Criteria draft={draft} rule={rule} onChange={setDraft} />
+      <Outcome draft={draft} onChange={setDraft} />
+      {error !== null && <Failed error={error} />}
+      <div className="flex justify-end gap-2">
+        <Dialog.Close render={<Button />}>Close</Dialog.Close>
+        <Button type="submit" look="primary" disabled={isBusy}>
+          {rule === undefined ? "Make it" : "Save"}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+interface Props {
+  draft: RuleDraft;
+  onChange: (draft: RuleDraft) => void;
+}
+
+/** Only values that stones have are offered, beside those that the rule holds already. */
+function Criteria({ draft, rule, onChange }: Props & { rule: PricingRule | undefined }) {
+  const facets = useQuery(facetsQuery({}));
+  const feeds = useQuery(feedsQuery);
+  const carats = { type: "number", min: 0, max: 9999.99, step: 0.01 } as const;
+  return (
+    <fieldset className="flex flex-col gap-3">
+      <legend className="mb-1 font-medium">For which stones; what is left open matches every stone</legend>
+      <Answer of={facets}>
+        {(data) => <StoneKinds facets={data} draft={draft} rule={rule} onChange={onChange} />}
+      </Answer>
+      <div className="grid grid-cols-2 gap-3">
+        <Field
+          label="Carats from (ct)"
+          {...carats}
+          value={draft.caratMin}
+          onChange={(caratMin) => onChange({ ...draft, caratMin })}
+        />
+        <Field
+          label="Carats to (ct)"
+          {...carats}
+          value={draft.caratMax}
+          onChange={(caratMax) => onChange({ ...draft, caratMax })}
+        />
+      </div>
+      <Answer of={feeds} rows={1}>
+        {(data) => (
+          <Choice
+            label="Feed"
+            any="every feed"
+            options={withKept(
+              data.map(({ feed }) => feed),
+              rule?.feed,
+            )}
+            value={draft.feed}
+            onChange={(feed) => onChange({ ...draft, feed })}
+          />
+        )}
+      </Answer>
+    </fieldset>
+  );
+}
+
+function StoneKinds({ facets, draft, rule, onChange }: Props & { facets: Facets; rule?: PricingRule }) {
+  const known = facets.shape.flatMap(({ value, count }) => (value === null ? [] : [{ value, count }]));
+  const shapes = withKeptCounts(known, rule?.shapes ?? []);
+  const types = withKeptCounts(
+    facets.labGrown.map(({ value, count }) => ({ value: String(value), count })),
+    draftOf(rule).types ?? [],
+  );
+  if (shapes.length === 0 && types.length === 0) {
+    return <p className="text-muted">Shapes and types can be chosen once the catalogue has stones.</p>;
+  }
+  return (
+    <div className="grid gap-3 sm:grid-cols-2">
+      <FacetList
+        label="Shape"
+        counts={shapes}
+        chosen={draft.shapes ?? []}
+        onToggle={(shape) => onChange({ ...draft, shapes: toggled(draft.shapes, shape) })}
+      />
+      <FacetList
+        label="Type"
+        counts={types}
+        chosen={draft.types ?? []}
+        onToggle={(type) => onChange({ ...draft, types: toggled(draft.types, type) })}
+      />
+    </div>
+  );
+}
+
+function withKept(values: string[], kept: string | null | undefined): string[] {
+  return kept === null || kept === undefined || values.includes(kept) ? values : [...values, kept];
+}
+
+function withKeptCounts(counts: { value: string; count: number }[], kept: string[]) {
+  const missing = kept.filter((each) => counts.every(({ value }) => value !== each));
+  return [...counts, ...missing.map((value) => ({ value, count: 0 }))];
+}
+
+const RATINGS = Array.from({ length: 10 }, (_, index) => String(index + 1));
+const EXAMPLE_CENTS = 100_000;
+
+function Outcome({ draft, onChange }: Props) {
+  return (
+    <fieldset className="flex flex-col gap-3">
+      <legend className="mb-1 font-medium">What it makes of them</legend>
+      <div className="grid grid-cols-2 items-end gap-3">
+        <Field
+          label="Markup in percent of the cost"
+          type="number"
+          min={-99.99}
+          max={899.99}
+          step={0.01}
+          required
+          value={draft.percent}
+          onChange={(percent) => onChange(withPercent(draft, percent))}
+        />
+        <Field
+          label="The same as a ratio, price to cost"
+          type="number"
+          min={0.0001}
+          max={9.9999}
+          step={0.0001}
+          required
+          value={draft.ratio}
+          onChange={(ratio) => onChange(withRatio(draft, ratio))}
+        />
+      </div>
+      {draft.ratio !== "" && (
+        <p className="text-muted">
+          A stone that costs {formatCents(EXAMPLE_CENTS)} sells for{" "}
+          {formatCents(EXAMPLE_CENTS * Number(draft.ratio))}.
+        </p>
+      )}
+      <Choice
+        label="Rating"
+        any="none"
+        options={RATINGS}
+        value={draft.rating}
+        onChange={(rating) => onChange({ ...draft, rating })}
+      />
+      <Field
+        label="Priority; lower ones are tried first"
+        type="number"
+        min={-2147483648}
+        max={2147483647}
+        required
+        value={draft.priority}
+        onChange={(priority) => onChange({ ...draft, priority })}
+      />
+    </fieldset>
+  );
+}
