@@ -112,12 +112,49 @@ def test_an_expired_session_leads_to_the_login_and_back(demo: Demo, open_page: O
     expect(page.get_by_label("Status")).to_have_value("completed")
 
 
-def test_who_may_only_read_is_told_so_and_offered_nothing_else(demo: Demo, open_page: OpenPage) -> None:
+def test_who_may_only_read_lands_on_the_stones_and_is_offered_nothing_else(
+    demo: Demo, open_page: OpenPage
+) -> None:
     made = ask(demo, "/api-keys", method="POST", body={"name": "a shop", "permissions": ["read"]})
     page = open_page()
     log_in(page, made["key"])
+    expect(page.get_by_role("heading", name="Diamonds", level=1)).to_be_visible()
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(
+        ["Diamonds", "API docs"]
+    )
+    page.goto("/runs")
     expect(page.get_by_role("alert").first).to_contain_text("may not see this")
-    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Runs")).to_have_count(0)
+
+
+def test_a_page_and_a_stone_are_reached_by_typing(demo: Demo, open_page: OpenPage) -> None:
+    [stone] = ask(demo, "/diamonds?limit=1")
+    page = open_page()
+    log_in(page, demo.key)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.type("log aud")
+    expect(page.get_by_role("option")).to_have_text(["Audit log"])
+    assert barriers(page) == []
+    keep(page, "command-palette")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Audit log")).to_be_visible()
+    page.get_by_role("button", name="Go to").click()
+    page.keyboard.type(stone["id"])
+    page.get_by_role("option", name="Stone").click()
+    expect(page).to_have_url(f"{demo.url}/diamonds/{stone['id']}")
+
+
+def test_the_stones_that_were_searched_are_downloaded(demo: Demo, open_page: OpenPage) -> None:
+    page = open_page()
+    log_in(page, demo.key, "/diamonds?lab_grown=%5B%22true%22%5D")
+    total = ask_page(demo, "/diamonds?lab_grown=true&limit=1")["pagination"]["total"]
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download as CSV").click()
+    lines = downloading.value.path().read_text().splitlines()
+    assert downloading.value.suggested_filename == "diamonds.csv"
+    assert len(lines) == 1 + total
+    assert lines[0].startswith("id,")
 
 
 def test_all_of_it_is_reached_by_keyboard(demo: Demo, open_page: OpenPage) -> None:
@@ -297,6 +334,8 @@ def test_a_question_is_put_to_a_table(demo: Demo, open_page: OpenPage) -> None:
     condition.get_by_label("Value").fill("heavy")
     page.get_by_role("button", name="Ask").click()
     expect(page.get_by_role("alert")).to_contain_text("takes a number")
+
+
 def test_the_heatmap_shows_the_density_and_a_preview_scans_anew(demo: Demo, open_page: OpenPage) -> None:
     page = open_page()
     log_in(page, demo.key, "/heatmap")
@@ -354,6 +393,8 @@ def wait_until_no_run_is_active(demo: Demo) -> None:
     while ask(demo, "/analytics/summary")["activeRuns"]:
         assert time.monotonic() < deadline, "a run is still active"
         time.sleep(0.5)
+
+
 def test_a_rule_is_made_changed_and_moved(demo: Demo, open_page: OpenPage) -> None:
     others = ask(demo, "/pricing-rules")
     page = open_page()

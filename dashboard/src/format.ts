@@ -37,6 +37,10 @@ export const formatDollars = (amount: number): string => dollars.format(amount);
 export const formatRange = (from: number, to: number | null): string =>
   to === null ? `from ${formatDollars(from)}` : `${formatDollars(from)} to ${formatDollars(to)}`;
 
+/** As file sizes are told: 1 MB is a million bytes. */
+export const formatBytes = (bytes: number): string =>
+  bytes < 1e6 ? `${whole.format(Math.ceil(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
 export const formatMoment = (iso: string | null): string =>
   iso === null ? NOTHING : instant.format(new Date(iso));
 

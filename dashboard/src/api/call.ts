@@ -14,14 +14,39 @@ export class ApiError extends Error {
   }
 }
 
-/** Every generated operation goes through here: the key travels in a header, and a refusal becomes an ApiError. */
+/** Every generated operation goes through here. */
 export async function call<Answer>(url: string, options: RequestInit): Promise<Answer> {
+  const response = await request(url, options);
+  return (await response.json()) as Answer;
+}
+
+/** A file as it streams in; `onBytes` is told how many have come. The browser keeps what is large on its disk. */
+export async function download(
+  url: string,
+  options: RequestInit,
+  onBytes: (bytes: number) => void,
+): Promise<Blob> {
+  const response = await request(url, options);
+  let bytes = 0;
+  const counted = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(piece, controller) {
+      bytes += piece.byteLength;
+      onBytes(bytes);
+      controller.enqueue(piece);
+    },
+  });
+  const { body, headers } = response;
+  return await new Response(body?.pipeThrough(counted), { headers }).blob();
+}
+
+/** The key travels in a header, and a refusal becomes an ApiError. */
+async function request(url: string, options: RequestInit): Promise<Response> {
   const headers = new Headers(options.headers);
   const key = readKey();
   if (key !== null && !headers.has("X-API-Key")) headers.set("X-API-Key", key);
   const response = await fetchOrExplain(url, { ...options, headers });
   if (!response.ok) throw await refusal(response);
-  return (await response.json()) as Answer;
+  return response;
 }
 
 export async function fetchOrExplain(url: string, options: RequestInit): Promise<Response> {

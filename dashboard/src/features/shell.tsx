@@ -1,32 +1,14 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, useRouter } from "@tanstack/react-router";
 import { type ReactNode, useContext, useState } from "react";
-import type { Me, Permission } from "@/api/generated";
+import type { Me } from "@/api/generated";
 import { LiveContext } from "@/api/live";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { ThemeToggle } from "@/ui/theme-toggle";
+import { CommandPalette } from "./command-palette";
 import { endSession } from "./end-session";
-
-/** Every page that the navigation offers, and what a key needs for it. */
-const PAGES = [
-  { to: "/", label: "Overview", needs: "admin" },
-  { to: "/runs", label: "Runs", needs: "admin" },
-  { to: "/consolidation", label: "Consolidation", needs: "admin" },
-  { to: "/heatmap", label: "Heatmap", needs: "admin" },
-  { to: "/diamonds", label: "Diamonds", needs: "read" },
-  { to: "/feeds", label: "Feeds", needs: "admin" },
-  { to: "/rejected", label: "Rejected stones", needs: "admin" },
-  { to: "/orders", label: "Orders", needs: "admin" },
-  { to: "/holds", label: "Holds", needs: "admin" },
-  { to: "/price-rules", label: "Price rules", needs: "cost" },
-  { to: "/nivoda", label: "Nivoda", needs: "admin" },
-  { to: "/query", label: "Query builder", needs: "admin" },
-  { to: "/dead-letters", label: "Dead letters", needs: "admin" },
-  { to: "/api-keys", label: "API keys", needs: "admin" },
-  { to: "/error-logs", label: "Error logs", needs: "admin" },
-  { to: "/audit-log", label: "Audit log", needs: "admin" },
-] as const satisfies { to: string; label: string; needs: Permission }[];
+import { pagesFor } from "./pages-for";
 
 export function Shell({ me, children }: { me: Me | undefined; children: ReactNode }) {
   const [isOpen, setOpen] = useState(false);
@@ -52,9 +34,10 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
           </Button>
         </div>
         <div id="menu" className={`${isOpen ? "flex" : "hidden"} flex-col gap-4 p-3 pt-0 md:flex`}>
+          <CommandPalette me={me} />
           <nav aria-label="Pages">
             <ul className="flex flex-col gap-0.5">
-              {PAGES.filter(({ needs }) => me?.permissions.includes(needs)).map(({ to, label }) => (
+              {pagesFor(me).map(({ to, label }) => (
                 <li key={to}>
                   <Link
                     to={to}

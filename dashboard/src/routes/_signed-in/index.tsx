@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { createFileRoute, Link } from "@tanstack/react-router";
+import { createFileRoute, Link, redirect } from "@tanstack/react-router";
 import type { Summary } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
-import { runsQuery, summaryQuery } from "@/api/queries";
+import { meQuery, runsQuery, summaryQuery } from "@/api/queries";
 import { AttentionList } from "@/features/attention";
+import { pagesFor } from "@/features/pages-for";
 import { RunTable } from "@/features/run-table";
 import { StartRun } from "@/features/start-run";
 import { formatAge, formatCount, formatMoment, formatPercent } from "@/format";
@@ -13,7 +14,14 @@ import { Figure, FigureRow } from "@/ui/figure";
 import { Page, Panel } from "@/ui/panel";
 import { useNow } from "@/ui/use-now";
 
-export const Route = createFileRoute("/_signed-in/")({ component: Overview });
+export const Route = createFileRoute("/_signed-in/")({
+  /** A key that may not see this page lands on the first that it may. */
+  beforeLoad: async ({ context }) => {
+    const [home] = pagesFor(await context.queryClient.ensureQueryData(meQuery));
+    if (home !== undefined && home.to !== "/") throw redirect({ to: home.to });
+  },
+  component: Overview,
+});
 
 const NEWEST = { limit: 5 };
 

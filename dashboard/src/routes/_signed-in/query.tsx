@@ -12,6 +12,7 @@ import { Button } from "@/ui/button";
 import { Empty } from "@/ui/notices";
 import { Pages } from "@/ui/pages";
 import { Page, Panel } from "@/ui/panel";
+import { saveFile } from "@/ui/save-file";
 
 export const Route = createFileRoute("/_signed-in/query")({
   validateSearch: readQuestion,
@@ -55,7 +56,7 @@ function Rows({ question, page, onPage }: Props) {
   return (
     <Panel
       title={`Rows of ${table}`}
-      aside={rows.length > 0 && <Button onClick={() => download(table, rows)}>Download these as CSV</Button>}
+      aside={rows.length > 0 && <Button onClick={() => saveRows(table, rows)}>Download these as CSV</Button>}
     >
       <Answer of={found} rows={8}>
         {({ data, pagination }) =>
@@ -80,11 +81,7 @@ function Rows({ question, page, onPage }: Props) {
   );
 }
 
-function download(name: string, rows: FoundDataItem[]) {
-  const csv = new Blob([toCsv(Object.keys(rows[0] ?? {}), rows)], { type: "text/csv" });
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(csv);
-  link.download = `${name}.csv`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+function saveRows(name: string, rows: FoundDataItem[]) {
+  const csv = toCsv(Object.keys(rows[0] ?? {}), rows);
+  saveFile(new Blob([csv], { type: "text/csv" }), `${name}.csv`);
 }

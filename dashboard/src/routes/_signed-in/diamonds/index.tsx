@@ -13,6 +13,7 @@ import {
   type Sort,
   toggled,
 } from "@/features/diamond-search";
+import { ExportStones } from "@/features/export-stones";
 import { FacetList } from "@/features/facet-list";
 import { counted, formatCents, NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
@@ -111,9 +112,12 @@ function Stones({ search, onChange }: Props) {
             ))}
           </select>
         </label>
-        <Button onClick={() => onChange({ view: isTable ? undefined : "table", page: search.page })}>
-          {isTable ? "Show as pictures" : "Show as a table"}
-        </Button>
+        <div className="flex flex-wrap items-center gap-2">
+          <ExportStones filters={filtersOf(search)} />
+          <Button onClick={() => onChange({ view: isTable ? undefined : "table", page: search.page })}>
+            {isTable ? "Show as pictures" : "Show as a table"}
+          </Button>
+        </div>
       </div>
       <Answer of={stones} rows={12}>
         {({ data, pagination }) => (

@@ -1,0 +1,77 @@
+import { Autocomplete } from "@base-ui/react/autocomplete";
+import { Dialog } from "@base-ui/react/dialog";
+import { useNavigate } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import type { Me } from "@/api/generated";
+import { Button } from "@/ui/button";
+import { type Command, commandsFor } from "./commands";
+
+/** Ctrl or Command with K, from every page: go to a page, or to the thing whose id was typed. */
+export function CommandPalette({ me }: { me: Me | undefined }) {
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    const open = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      setOpen((wasOpen) => !wasOpen);
+    };
+    document.addEventListener("keydown", open);
+    return () => document.removeEventListener("keydown", open);
+  }, []);
+  return (
+    <Dialog.Root open={isOpen} onOpenChange={setOpen}>
+      <Dialog.Trigger render={<Button aria-keyshortcuts="Control+K Meta+K" />}>
+        Go to … <kbd className="text-xs text-muted">Ctrl K</kbd>
+      </Dialog.Trigger>
+      <Dialog.Portal>
+        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
+        <Dialog.Popup className="fixed top-[15vh] left-1/2 w-[min(32rem,calc(100vw-2rem))] -translate-x-1/2 rounded-lg border border-line bg-surface p-2 shadow-xl">
+          <Dialog.Title className="sr-only">Go to</Dialog.Title>
+          <Choices me={me} onChosen={() => setOpen(false)} />
+        </Dialog.Popup>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
+
+function Choices({ me, onChosen }: { me: Me | undefined; onChosen: () => void }) {
+  const [typed, setTyped] = useState("");
+  const navigate = useNavigate();
+  const go = (command: Command) => {
+    onChosen();
+    void navigate(command.target);
+  };
+  return (
+    <Autocomplete.Root
+      inline
+      open
+      autoHighlight="always"
+      items={commandsFor(me, typed)}
+      filter={null}
+      value={typed}
+      onValueChange={setTyped}
+      itemToStringValue={({ label }: Command) => label}
+    >
+      <Autocomplete.Input
+        aria-label="A page, or the id of a run or a stone"
+        placeholder="A page, or the id of a run or a stone"
+        className="w-full rounded-md border border-line bg-ground px-3 py-2"
+      />
+      <Autocomplete.Empty className="px-3 py-4 text-muted empty:p-0">
+        No page is called like that, and it is no id.
+      </Autocomplete.Empty>
+      <Autocomplete.List className="mt-2 max-h-[50vh] overflow-y-auto">
+        {(command: Command) => (
+          <Autocomplete.Item
+            key={command.label}
+            value={command}
+            onClick={() => go(command)}
+            className="cursor-default rounded-md px-3 py-2 data-highlighted:bg-raised"
+          >
+            {command.label}
+          </Autocomplete.Item>
+        )}
+      </Autocomplete.List>
+    </Autocomplete.Root>
+  );
+}

@@ -1,0 +1,23 @@
+import type { Me, Permission } from "@/api/generated";
+
+/** Every page that the navigation offers, and what a key needs for it; the first that it may see is where it lands. */
+const PAGES = [
+  { to: "/", label: "Overview", needs: "admin" },
+  { to: "/runs", label: "Runs", needs: "admin" },
+  { to: "/consolidation", label: "Consolidation", needs: "admin" },
+  { to: "/heatmap", label: "Heatmap", needs: "admin" },
+  { to: "/diamonds", label: "Diamonds", needs: "read" },
+  { to: "/feeds", label: "Feeds", needs: "admin" },
+  { to: "/rejected", label: "Rejected stones", needs: "admin" },
+  { to: "/orders", label: "Orders", needs: "admin" },
+  { to: "/holds", label: "Holds", needs: "admin" },
+  { to: "/price-rules", label: "Price rules", needs: "cost" },
+  { to: "/nivoda", label: "Nivoda", needs: "admin" },
+  { to: "/query", label: "Query builder", needs: "admin" },
+  { to: "/dead-letters", label: "Dead letters", needs: "admin" },
+  { to: "/api-keys", label: "API keys", needs: "admin" },
+  { to: "/error-logs", label: "Error logs", needs: "admin" },
+  { to: "/audit-log", label: "Audit log", needs: "admin" },
+] as const satisfies { to: string; label: string; needs: Permission }[];
+
+export const pagesFor = (me: Me | undefined) => PAGES.filter(({ needs }) => me?.permissions.includes(needs));
