@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import api, consolidate, ingest, operators, refresh, search, under_load, whole_run
+from benchmarks import api, consolidate, dashboard, ingest, operators, refresh, search, under_load, whole_run
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "operators": operators.measure,
     "under-load": under_load.measure,
     "whole-run": whole_run.measure,
+    "dashboard": dashboard.measure,
 }
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from diamond_opus.db.embedded import EmbeddedPostgres
@@ -57,12 +58,12 @@ def supplier(stones: int, *, seed: int = 7) -> Iterator[Supplier]:
 
 @asynccontextmanager
 async def diamond(
-    environment: Mapping[str, str], *arguments: str
+    environment: Mapping[str, str], *arguments: str, output: IO[str] | int = asyncio.subprocess.DEVNULL
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A ``diamond`` command as it is shipped, in a process of its own, stopped at the end if it goes on."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("diamond")), *arguments, env=environment,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        stdout=output, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
         yield process

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     nivoda_password: SecretStr | None = None
     nivoda_filter: str | None = None
     nivoda_request_timeout_ms: Positive = 45_000
+    nivoda_connect_timeout_ms: Positive = 10_000
     nivoda_max_requests_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = (
         None
     )

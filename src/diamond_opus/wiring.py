@@ -304,6 +304,7 @@ def supplier_account(settings: Settings) -> NivodaAccount:
         username,
         password,
         request_timeout_seconds=settings.nivoda_request_timeout_ms / 1000,
+        connect_timeout_seconds=settings.nivoda_connect_timeout_ms / 1000,
         token_lifetime_seconds=settings.nivoda_token_lifetime_seconds,
         tries=settings.nivoda_request_tries,
         first_backoff_seconds=settings.retry_first_backoff_seconds,
