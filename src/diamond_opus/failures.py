@@ -13,6 +13,7 @@ from psycopg.errors import DiskFull
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.errors import is_outage
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
@@ -101,8 +102,11 @@ class SupplierOutage:
             log.info("supplier_answers_again", feed=feed)
 
     async def is_cause(self, error: BaseException, source: StoneSource | None) -> bool:
-        """Whether the supplier answers nobody now, which is asked of it; an error that no retry mends is another's."""
-        if source is None or not isinstance(error, Retryable):
+        """Whether the supplier answers nobody now, which is asked of it.
+
+        An error that no retry mends, or that the database caused, is not the supplier's.
+        """
+        if source is None or not isinstance(error, Retryable) or is_outage(error):
             return False
         if await source.is_answering():
             self.note_answer(source.name)

@@ -133,3 +133,12 @@ async def test_there_must_be_something_to_accept(world: World) -> None:
         await accept(world, run.run_id)
     with pytest.raises(UnknownRun):
         await accept(world, UUID(int=1))
+
+
+async def test_removals_of_a_run_that_did_not_complete_are_not_accepted(world: World) -> None:
+    run = await world.read_run()
+    async with world.pool.connection() as conn:
+        with pytest.raises(
+            RunRefused, match="is ingested; its removals can be accepted when it is completed"
+        ):
+            await accept_removals(conn, run.run_id, actor="test")

@@ -83,6 +83,20 @@ async def test_a_watermark_set_back_while_an_incremental_run_was_planned_stays(w
     assert following.updated_from == set_back.last_updated_at - timedelta(minutes=15)
 
 
+async def test_a_run_planned_before_the_clock_was_set_back_leaves_the_watermark(world: World) -> None:
+    first = await world.run()
+    run = await world.read_run(RunType.INCREMENTAL)
+    await world.rows(
+        "UPDATE run_metadata SET updated_to = updated_to + interval '2 hours' WHERE run_id = %s", run.run_id
+    )
+
+    ended = await world.finish(run.run_id)
+
+    assert (ended.state, ended.watermark_after) == (RunState.COMPLETED, None)
+    assert await world.watermark() == first.updated_to
+    assert world.alerts.events == ["watermark_ahead"]
+
+
 async def test_a_run_with_an_unread_range_moves_nothing(world: World) -> None:
     first = await world.run()
     await failed_run(world)

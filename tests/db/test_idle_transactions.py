@@ -10,6 +10,8 @@ import pytest
 from diamond_opus.db.errors import is_transient
 from diamond_opus.db.pool import Pool, connect, transaction
 from diamond_opus.db.standstill import end_standing_sessions
+from diamond_opus.trade.model import StoneKey
+from diamond_opus.trade.stones import lock_stone
 
 
 async def value_of(conn: psycopg.AsyncConnection[object], name: str) -> object:
@@ -118,3 +120,17 @@ async def test_one_that_has_just_said_something_is_left_alone(pool: Pool, databa
         for _ in range(20):
             assert await end_standing_sessions(conn, longest_seconds=5) == []
         await busy.execute("COMMIT")
+
+
+async def test_one_that_stands_still_on_the_lock_of_a_stone_is_ended_behind_a_pooler_too(
+    pool: Pool, database_url: str
+) -> None:
+    """A pooler keeps no setting of a session; and that lock is taken before anything is written."""
+    silent = await connect(database_url, application_name="diamond api")
+    await silent.execute("SET idle_in_transaction_session_timeout = 0")
+    await silent.execute("BEGIN")
+    await lock_stone(silent, StoneKey("feed", "stone"))
+    await asyncio.sleep(2 * LONGEST)
+    async with pool.connection() as conn:
+        assert await end_standing_sessions(conn, longest_seconds=LONGEST) == ["diamond api"]
+    await silent.close()

@@ -1,14 +1,17 @@
 """A worker reads its partition whatever happens on the way, says how that ended, and never holds on to it."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.nivoda import NotSent
 from diamond_opus.queue.protocol import WORK_ITEMS
 from diamond_opus.runs.model import PartitionState, Run, RunState
 from pipeline_builders import Pool, World, consolidate_message, work_item
@@ -138,6 +141,35 @@ async def test_an_outage_of_the_supplier_counts_against_no_partition_and_is_told
     world.supplier.is_out, world.supplier.before_count = False, None
     await worker.handle(work_item(run, NATURAL))
     assert (await state_of(world, run))["state"] == "completed"
+
+
+def _no_slot() -> Retryable:
+    """What a request meets whose budget, a row of the database, is out of reach."""
+    refused = NotSent("nivoda: page was not sent: request budget: no slot could be booked")
+    refused.__cause__ = Retryable("request budget: no slot could be booked")
+    refused.__cause__.__cause__ = psycopg.OperationalError("server closed the connection unexpectedly")
+    return refused
+
+
+@pytest.mark.parametrize(
+    "make_error",
+    [lambda: DatabaseUnavailable("no connection could be had"), _no_slot],
+    ids=["pool", "budget"],
+)
+async def test_an_outage_of_the_database_is_neither_the_partition_s_fault_nor_the_supplier_s(
+    pool: Pool, make_error: Callable[[], Retryable]
+) -> None:
+    world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=0.001)
+    run = await world.plan()
+    world.supplier.is_out = True  # as it seems to be, when nothing can be asked of it
+    world.supplier.before_page = raising(make_error())
+    for _ in range(8):
+        await handle(world, run)
+        await asyncio.sleep(0.002)
+
+    partition = await state_of(world, run)
+    assert (partition["state"], partition["attempts"], partition["failures"]) == ("pending", 8, 0)
+    assert world.alerts.events == []
 
 
 async def test_an_outage_is_looked_at_again_within_20_seconds(pool: Pool) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from diamond_opus.feeds.nivoda import NivodaTrading
 from diamond_opus.runs.model import RunType
 from trade_market import Client, Market
 
@@ -265,3 +267,36 @@ async def test_a_hold_that_the_supplier_refuses_shows_what_the_stone_is(market: 
 
     assert await market.availability(stone) == "on_hold"
     assert (await market.diamond(stone))["local_status"] is None
+
+
+async def test_a_look_that_was_asked_for_before_a_hold_was_made_does_not_end_it(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold's request waits for its slot; meanwhile another client asks, and the supplier says: available."""
+    first, second = await market.client(), await market.client()
+    stone = await market.stone()
+    is_asked, is_held = asyncio.Event(), asyncio.Event()
+    create_hold, get_diamond = NivodaTrading.create_hold, NivodaTrading.get_diamond
+
+    async def hold_late(trading: NivodaTrading, supplier_stone_id: str) -> Any:
+        await is_asked.wait()
+        return await create_hold(trading, supplier_stone_id)
+
+    async def answer_late(trading: NivodaTrading, supplier_stone_id: str) -> Any:
+        item = await get_diamond(trading, supplier_stone_id)
+        is_asked.set()
+        await is_held.wait()
+        return item
+
+    monkeypatch.setattr(NivodaTrading, "create_hold", hold_late)
+    monkeypatch.setattr(NivodaTrading, "get_diamond", answer_late)
+    holding = asyncio.create_task(first.hold(stone))
+    while not await market.rows("SELECT id FROM hold_history"):  # noqa: ASYNC110 - the request writes it
+        await asyncio.sleep(0.01)
+    looking = asyncio.create_task(second.post(f"/diamonds/{stone}/availability"))
+    assert (await holding).json()["data"]["status"] == "active"
+    is_held.set()
+    await looking
+
+    assert (await market.row("SELECT status FROM hold_history"))["status"] == "active"
+    assert await market.availability(stone) == "on_hold"

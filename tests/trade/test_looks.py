@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.nivoda import NivodaMapper
 from diamond_opus.feeds.nivoda.offers import read_offer
 from diamond_opus.feeds.protocol import RawItem, RawStone
+from diamond_opus.ingest.store import Fetched, store_stones
 from diamond_opus.runs.model import RunType
 from diamond_opus.trade.look import Look
 from diamond_opus.trade.model import StoneKey
@@ -126,3 +128,39 @@ async def set_clock_back(world: World, by: timedelta = timedelta(hours=2)) -> No
         "UPDATE raw_diamonds SET fetched_at = fetched_at + %s, last_seen_at = last_seen_at + %s", by, by
     )
     await world.rows("UPDATE diamonds SET last_seen_at = last_seen_at + %s", by)
+
+
+async def test_a_page_asked_for_before_the_stone_was_gone_does_not_bring_it_back(world: World) -> None:
+    item = world.supplier.stones[STONE].item()
+    assert isinstance(item, RawItem)
+    async with world.pool.connection() as conn:
+        page_asked_at = await database_time(conn)
+    world.supplier.withdraw(STONE)
+    await look(world)
+    run = await world.plan(RunType.INCREMENTAL)
+
+    async with world.pool.connection() as conn, conn.transaction():
+        late = [Fetched(item, page_asked_at)]
+        await store_stones(conn, FEED, run.run_id, Selection(False, 0, None), late)
+    await world.finish(run.run_id)
+
+    assert (await world.diamond(STONE))["availability"] == "unavailable"
+
+
+async def test_a_look_that_is_written_late_yields_to_a_listing_that_showed_nothing_new(world: World) -> None:
+    async with world.pool.connection() as conn:
+        asked_at = await database_time(conn)
+    await world.run()
+
+    async with world.pool.connection() as conn, conn.transaction():
+        await settle_stone(conn, StoneKey(FEED, STONE), Look(asked_at))
+
+    assert (await world.diamond(STONE))["availability"] == "available"
+
+
+async def test_a_look_at_what_the_database_cannot_hold_tells_its_availability_all_the_same(
+    world: World,
+) -> None:
+    deep = b"[" * 50_000 + b"]" * 50_000
+    await look(world, payload=deep)
+    assert (await world.diamond(STONE))["availability"] == "unavailable"

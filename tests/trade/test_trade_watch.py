@@ -13,7 +13,9 @@ from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.nivoda import NivodaTrading
 from diamond_opus.feeds.protocol import RawItem
 from diamond_opus.trade import watch as watch_module
-from diamond_opus.trade.model import StoneKey, SupplierFailed
+from diamond_opus.trade.desk import Desk
+from diamond_opus.trade.look import Look
+from diamond_opus.trade.model import StoneKey, SupplierFailed, TradedStone
 from diamond_opus.trade.stones import lock_stone
 from diamond_opus.trade.watch import TradeWatch, WatchSettings
 from trade_market import Client, Market
@@ -158,3 +160,30 @@ async def test_questions_that_the_supplier_never_answers_let_others_be_asked(
         row["diamond_id"]: row["status"] for row in await market.rows("SELECT * FROM purchase_history")
     }
     assert statuses == {silent: "unknown", other: "ordered"}
+
+
+async def test_evidence_that_is_judged_late_proves_nothing_of_the_time_between(
+    market: Market, shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supplier lags for seconds, and the process stands still for minutes between its answer and the judgement."""
+    stone = await market.stone()
+    shown_before = await market.pipeline.desk().traders["nivoda"].get_diamond(await market.supplier_id(stone))
+    market.befall("answer_lost", "create_order", limit=1)
+    await shop.buy(stone)
+
+    async def get_diamond(_trading: NivodaTrading, _supplier_stone_id: str) -> RawItem | None:
+        return shown_before
+
+    async def stand_still(desk: Desk, key: StoneKey, known: TradedStone | None) -> Look:
+        seen = await whole_look(desk, key, known)
+        await market.let_pass(standing)
+        return replace(seen, asked_at=seen.asked_at - standing)
+
+    standing = timedelta(minutes=20)
+    whole_look = Desk.look
+    monkeypatch.setattr(NivodaTrading, "get_diamond", get_diamond)
+    await market.watch()
+    monkeypatch.setattr(Desk, "look", stand_still)
+    await market.watch()
+
+    assert (await market.row("SELECT status FROM purchase_history"))["status"] == "unknown"

@@ -26,7 +26,7 @@ from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.keeping import keep_while
-from diamond_opus.runs.model import LeaseLost, RunRefused
+from diamond_opus.runs.model import LeaseLost, RunRefused, RunState
 
 log = get_logger("consolidate")
 
@@ -43,6 +43,10 @@ async def accept_removals(conn: AsyncConnection[Any], run_id: UUID, *, actor: st
     """Let the run's guarded candidates be confirmed and removed. Raises UnknownRun, or RunRefused if there are none."""
     async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
         run = await runs.get_run(conn, run_id)
+        if run.state is not RunState.COMPLETED:
+            raise RunRefused(
+                f"run: {run_id} is {run.state}; its removals can be accepted when it is completed"
+            )
         await cursor.execute(QUERIES["count_guarded"], {"run_id": run_id})
         candidates = int(await cursor.fetchone() or 0)
         if not candidates:

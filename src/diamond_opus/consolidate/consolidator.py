@@ -13,7 +13,7 @@ from psycopg.errors import DiskFull
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.consolidate.acceptance import settle_accepted
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
 from diamond_opus.consolidate.removal import remove_missing
@@ -265,6 +265,11 @@ class Consolidator:
         """To the run's planning time, never past a range that was not read, and not by a replay, which read none."""
         if run.forced or run.is_replay:
             return None
+        async with self._pool.connection() as conn:
+            now = await runs.database_time(conn)
+        if run.updated_to > now:
+            await self._alerts.raise_alert(_planned_ahead(run, now))
+            return None
         present = await advance(
             self._watermarks,
             run.feed,
@@ -296,6 +301,18 @@ class Consolidator:
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=run.feed)
+
+
+def _planned_ahead(run: Run, now: datetime) -> Alert:
+    """The database's clock was set back since: up to which moment the run has read cannot be told."""
+    return Alert(
+        severity=Severity.WARNING,
+        event="watermark_ahead",
+        title=f"Run {run.run_id} was planned in the future; the watermark of {run.feed} stays",
+        text=f"It was planned at {run.updated_to}, and the database's clock shows {now}. The next run reads from the "
+        "watermark as it is. Look at the clock of the database's server.",
+        run_id=str(run.run_id),
+    )
 
 
 def _is_caused_by_values(error: psycopg.Error) -> bool:

@@ -31,6 +31,10 @@ _OUTAGE_CLASSES = ("53", "58")
 _OUTAGE_STATES = frozenset({"57014", "25006"})
 
 
+#: What a value causes that the server cannot hold: text, numbers, nesting, size.
+REFUSED_VALUES = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+
+
 class DatabaseUnavailable(Retryable):
     """No connection could be had. The message names the address (never the password) and what to check."""
 
@@ -57,13 +61,14 @@ def is_transient(error: BaseException) -> bool:
 def is_outage(error: BaseException) -> bool:
     """Whether the database serves nobody now, so that the failure says nothing about the work that met it.
 
-    Wider than ``is_transient``: these are worth waiting for, not worth another try at once.
+    Wider than ``is_transient``: these are worth waiting for, not worth another try at once. An error that was caused by
+    such a one is one as well.
     """
     if is_transient(error):
         return True
-    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
-        return False
-    return error.sqlstate in _OUTAGE_STATES or error.sqlstate.startswith(_OUTAGE_CLASSES)
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate in _OUTAGE_STATES or error.sqlstate.startswith(_OUTAGE_CLASSES)
+    return error.__cause__ is not None and is_outage(error.__cause__)
 
 
 @contextmanager

@@ -202,7 +202,7 @@ class PostgresBudget:
                 if slot is None:
                     await conn.execute(_QUERIES["open_account"], values)
                     slot = await self._take_slot(conn, values)
-        except psycopg.Error as error:
+        except (psycopg.Error, DatabaseUnavailable) as error:
             raise Retryable(f"request budget: no slot could be booked: {error}") from error
         if slot is None:
             raise Retryable("request budget: the account's row vanished while a slot was booked; try again")

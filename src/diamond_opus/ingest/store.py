@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection, DataError
-from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
+from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
 from diamond_opus.db import copy
+from diamond_opus.db.errors import REFUSED_VALUES
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.ids import diamond_id_bytes
 from diamond_opus.domain.selection import Selection
@@ -57,7 +57,7 @@ async def store_stones(
     try:
         async with conn.transaction():
             return Stored(await _upsert(conn, feed, run_id, asked, stones), ())
-    except (DataError, ProgramLimitExceeded, StatementTooComplex) as error:
+    except REFUSED_VALUES as error:
         if len(stones) == 1:
             item = stones[0].item
             reason = f"the database refuses the payload: {error.diag.message_primary or error}"

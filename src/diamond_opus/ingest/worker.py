@@ -175,8 +175,9 @@ class Worker:
     ) -> None:
         """Counts against the partition unless nobody is answered: then nothing is wrong with it, and it waits."""
         try:
-            asking = self._outage.is_cause(error, source)
-            counts = not await self._keep_while(claimed, asking)
+            counts = not is_outage(error) and not await self._keep_while(
+                claimed, self._outage.is_cause(error, source)
+            )
         except LeaseLost as lost:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
             return

@@ -26,7 +26,8 @@ async def check_availability(desk: Desk, diamond_id: UUID) -> tuple[TradedStone,
     async def write(conn: Connection) -> TradedStone:
         await lock_stone(conn, stone.key)
         hold = await holds.live_hold(conn, stone.key)
-        if hold is not None and hold.created_at < look.asked_at and ends_hold(hold, look):
+        # Of a hold that was made while the supplier was being asked, the answer says nothing.
+        if hold is not None and hold.updated_at < look.asked_at and ends_hold(hold, look):
             await holds.move_hold(
                 conn,
                 hold.id,

@@ -49,7 +49,10 @@ def is_free_of_order(order: OrderRecord, look: Look) -> bool:
 
 
 def judge_order(order: OrderRecord, look: Look, now: datetime, patience: Patience) -> OrderStatus | None:
-    """What became of an ``unknown`` or ``ordered`` order; None while the look proves nothing new."""
+    """What became of an ``unknown`` or ``ordered`` order; None while the look proves nothing new.
+
+    ``now`` is when the supplier was asked: however late its answer is judged, it proves nothing of what came after.
+    """
     if bears_order(order, look):
         if look.availability is Availability.SOLD:
             return OrderStatus.CONFIRMED

@@ -40,7 +40,9 @@ class Look:
 
     @property
     def raw_availability(self) -> str | None:
-        return self.offer.raw_availability if self.offer else None
+        if self.offer is None or self.offer.raw_availability is None:
+            return None
+        return self.offer.raw_availability.replace("\0", "")  # which no text of the database may hold
 
     @property
     def hold_id(self) -> str | None:

@@ -1,7 +1,7 @@
 """The ledger of orders: every read and write of ``purchase_history``."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -157,9 +157,11 @@ async def to_look_at(
     return await _fetch_all(conn, "orders_to_look_at", {"soonest": soonest, "latest": latest, "limit": limit})
 
 
-async def note_look(conn: Connection, order_id: UUID, *, is_free: bool | None) -> None:
+async def note_look(conn: Connection, order_id: UUID, *, is_free: bool | None, asked_at: datetime) -> None:
     """Note a look; since when the stone has been free is kept as long as it is, or as nobody answers (None)."""
-    await conn.execute(_QUERIES["note_order_look"], {"id": order_id, "is_free": is_free})
+    await conn.execute(
+        _QUERIES["note_order_look"], {"id": order_id, "is_free": is_free, "asked_at": asked_at}
+    )
 
 
 async def resolve(

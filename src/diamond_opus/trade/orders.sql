@@ -131,7 +131,7 @@ LIMIT %(limit)s;
 UPDATE purchase_history
 SET looked_at = clock_timestamp(),
     free_since = CASE
-        WHEN %(is_free)s THEN coalesce(free_since, clock_timestamp())
+        WHEN %(is_free)s THEN coalesce(free_since, %(asked_at)s)
         WHEN %(is_free)s IS NULL THEN free_since
     END
 WHERE id = %(id)s;

@@ -7,11 +7,15 @@ from uuid import UUID
 from psycopg.rows import class_row, scalar_row
 
 from diamond_opus.db.changes import announce_changes, record_changes
+from diamond_opus.db.errors import REFUSED_VALUES
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.grades import Availability
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.trade.look import Look
 from diamond_opus.trade.model import HOLD_TIME, StoneKey, TradedStone
+
+log = get_logger(__name__)
 
 _QUERIES = load_queries(__package__, "stones.sql")
 
@@ -79,7 +83,7 @@ async def _store_look(conn: Connection, key: StoneKey, look: Look) -> list[UUID]
         await conn.execute(_QUERIES["note_gone"], told)
     elif (payload := look.storable_payload) is not None:
         item = {"payload_hash": look.item.payload_hash, "offer_id": look.item.offer_id}
-        await conn.execute(_QUERIES["store_payload"], {**told, **item, "payload": payload})
+        await _store_payload(conn, {**told, **item, "payload": payload})
     return await _fetch_ids(
         conn,
         "store_availability",
@@ -91,6 +95,15 @@ async def _store_look(conn: Connection, key: StoneKey, look: Look) -> list[UUID]
             "was_seen": look.item is not None,
         },
     )
+
+
+async def _store_payload(conn: Connection, parameters: dict[str, object]) -> None:
+    """One that the database cannot hold is left to the runs, which list it: what the look is for goes on."""
+    try:
+        async with conn.transaction():
+            await conn.execute(_QUERIES["store_payload"], parameters)
+    except REFUSED_VALUES as error:
+        log.warning("look_not_stored", supplier_stone_id=parameters["supplier_stone_id"], reason=str(error))
 
 
 async def _fetch_ids(conn: Connection, query: str, parameters: dict[str, object]) -> list[UUID]:

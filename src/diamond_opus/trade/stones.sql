@@ -91,7 +91,7 @@ SET payload = %(payload)s::json,
     removed_at = NULL,
     asked_price_from = CASE WHEN payload_hash = %(payload_hash)s THEN asked_price_from ELSE 0 END,
     asked_price_to = CASE WHEN payload_hash = %(payload_hash)s THEN asked_price_to END,
-    fetched_at = clock_timestamp(),
+    fetched_at = %(asked_at)s,
     last_seen_at = clock_timestamp(),
     updated_at = CASE WHEN payload_hash = %(payload_hash)s THEN updated_at ELSE clock_timestamp() END
 WHERE feed = %(feed)s
@@ -99,19 +99,22 @@ WHERE feed = %(feed)s
   AND (fetched_at <= %(asked_at)s OR fetched_at > clock_timestamp());
 
 -- name: note_gone
--- What a run read before and nobody consolidated yet is not merged any more: it would put the stone back on sale. A
--- listing that shows the stone again makes it pending, even with the payload that is stored.
+-- What a run read before and nobody consolidated yet is not merged any more: it would put the stone back on sale. The
+-- answer counts like any other: a page asked for before it, and stored after, changes nothing. A later listing that
+-- shows the stone makes it pending, even with the payload that is stored.
 UPDATE raw_diamonds
 SET removed_at = clock_timestamp(),
-    consolidated = TRUE
+    consolidated = TRUE,
+    fetched_at = %(asked_at)s
 WHERE feed = %(feed)s
   AND supplier_stone_id = %(supplier_stone_id)s
   AND removed_at IS NULL
   AND (fetched_at <= %(asked_at)s OR fetched_at > clock_timestamp());
 
 -- name: store_availability
--- Only what trade depends on; a newer answer that consolidation brought meanwhile stays. A stone in quarantine is on
--- sale again when consolidation made a whole row of a sound answer, and not before: its price is the old one.
+-- Only what trade depends on; a newer answer stays, also one that showed nothing new and touched the raw row only. A
+-- stone in quarantine is on sale again when consolidation made a whole row of a sound answer, and not before: its price
+-- is the old one.
 UPDATE diamonds AS d
 SET feed_availability = told.availability,
     raw_availability = %(raw_availability)s,
@@ -129,6 +132,13 @@ FROM (
 WHERE d.feed = %(feed)s
   AND d.supplier_stone_id = %(supplier_stone_id)s
   AND (d.last_seen_at <= %(asked_at)s OR d.last_seen_at > clock_timestamp())
+  AND NOT EXISTS (
+      SELECT FROM raw_diamonds
+      WHERE feed = %(feed)s
+        AND supplier_stone_id = %(supplier_stone_id)s
+        AND fetched_at > %(asked_at)s
+        AND fetched_at <= clock_timestamp()
+  )
   AND (d.feed_availability, d.raw_availability, d.hold_id)
       IS DISTINCT FROM (told.availability, %(raw_availability)s, %(hold_id)s)
 RETURNING d.id;

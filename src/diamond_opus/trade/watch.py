@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -130,16 +130,17 @@ class TradeWatch:
         look = await self._look(order)
         if look is None:
             async with self._desk.pool.connection() as conn:
-                await orders.note_look(conn, order.id, is_free=None)
+                await orders.note_look(conn, order.id, is_free=None, asked_at=await database_time(conn))
             return
 
         async def write(conn: Connection) -> OrderRecord | None:
             await lock_stone(conn, order.key)
-            await orders.note_look(conn, order.id, is_free=is_free_of_order(order, look))
+            free = is_free_of_order(order, look)
+            await orders.note_look(conn, order.id, is_free=free, asked_at=look.asked_at)
             present = await orders.get_order(conn, order.id)
             if present is None or present.status is not order.status:
                 return None
-            status = judge_order(present, look, await database_time(conn), self._settings.patience)
+            status = judge_order(present, look, look.asked_at, self._settings.patience)
             resolved = None
             if status is not None:
                 resolved = await _resolve(conn, present, status, look)
@@ -156,16 +157,16 @@ class TradeWatch:
         look = await self._look(hold)
         if look is None:
             async with self._desk.pool.connection() as conn:
-                await holds.note_look(conn, hold.id, is_free=None)
+                await holds.note_look(conn, hold.id, is_free=None, asked_at=await database_time(conn))
             return
 
         async def write(conn: Connection) -> None:
             await lock_stone(conn, hold.key)
-            await holds.note_look(conn, hold.id, is_free=is_free_of_hold(look))
+            await holds.note_look(conn, hold.id, is_free=is_free_of_hold(look), asked_at=look.asked_at)
             present = await holds.get_hold(conn, hold.id)
             if present is None or present.status is not hold.status:
                 return
-            status = self._judge_hold(present, look, await database_time(conn))
+            status = self._judge_hold(present, look)
             if status is not None:
                 await holds.move_hold(
                     conn,
@@ -180,11 +181,11 @@ class TradeWatch:
 
         await self._desk.transact(write)
 
-    def _judge_hold(self, hold: HoldRecord, look: Look, now: datetime) -> HoldStatus | None:
+    def _judge_hold(self, hold: HoldRecord, look: Look) -> HoldStatus | None:
         if hold.status is HoldStatus.RELEASING:
             return judge_release(hold, look)
         if hold.status is HoldStatus.UNKNOWN:
-            return judge_hold(hold, look, now, self._settings.patience)
+            return judge_hold(hold, look, look.asked_at, self._settings.patience)
         return None
 
     async def _look(self, traded: OrderRecord | HoldRecord) -> Look | None:
