@@ -28,7 +28,8 @@ from diamond_opus.ingest.walk import Ask, Pass
 from diamond_opus.ingest.worker import Worker
 from diamond_opus.runs import leases, steps
 from diamond_opus.runs.model import ClaimedPartition, PartitionState, Progress, Run, RunState, RunType
-from diamond_opus.trade import begin_order
+from diamond_opus.trade import begin_order, orders
+from diamond_opus.trade.model import OrderRecord, StoneKey
 from diamond_opus.trade.stones import find_stone
 from diamond_opus.watermark.protocol import Watermark, advance
 from faults import settings
@@ -304,6 +305,13 @@ def order_before_intent() -> Iterator[None]:
         yield
 
 
+def dead_orders_are_never_given_up() -> AbstractContextManager[Any]:
+    async def lapse(conn: AsyncConnection[Any], key: StoneKey) -> Sequence[OrderRecord]:
+        return ()
+
+    return patch.object(orders, "lapse", lapse)
+
+
 MUTANTS: Mapping[str, Mutant] = {
     "cursor_before_data": Mutant(
         "the cursor is committed before the data",
@@ -354,6 +362,11 @@ MUTANTS: Mapping[str, Mutant] = {
         "the order is sent before its intent is committed",
         order_before_intent,
         _schedules(_STILL_FULL, _at("kill_buying", "insert_order", run=2)),
+    ),
+    "dead_orders_are_never_given_up": Mutant(
+        "an order whose process died is never given up",
+        dead_orders_are_never_given_up,
+        _schedules(_STILL_FULL, _at("kill_buying", "finish_order", run=2, seed=2)),
     ),
     "upsert_in_arrival_order": Mutant(
         "the answer that arrives last wins",

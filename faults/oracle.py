@@ -8,6 +8,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from diamond_opus.domain.stone import Stone
+from diamond_opus.feeds.nivoda import NivodaMapper
+from diamond_opus.feeds.protocol import RawStone
 from faults.timeline import Supplier
 
 #: What must be equal after any two histories of one supplier; times, ids of runs and what was asked are left out.
@@ -70,6 +73,13 @@ _LEFTOVERS = {
             SELECT FROM error_logs AS e
             WHERE e.context ->> 'alert' = 'order_unknown' AND e.context ->> 'orderId' = p.id::text
         ))""",
+    "an order or a hold that nobody sends any more": """
+        SELECT id, status FROM purchase_history WHERE status = 'sending' AND lease_expires_at < clock_timestamp()
+        UNION ALL
+        SELECT id, status FROM hold_history WHERE status = 'sending' AND lease_expires_at < clock_timestamp()""",
+    "a stone on sale that is gone": """
+        SELECT supplier_stone_id FROM raw_diamonds AS w JOIN diamonds AS d USING (feed, supplier_stone_id)
+        WHERE w.removed_at IS NOT NULL AND d.status = 'active' AND d.availability = 'available'""",
     "a stone on sale that may be ordered": """
         SELECT supplier_stone_id FROM purchase_history AS p JOIN diamonds AS d USING (feed, supplier_stone_id)
         WHERE p.status IN ('sending', 'unknown', 'ordered', 'confirmed') AND d.availability = 'available'""",
@@ -92,6 +102,18 @@ _FIGURES = """
     SELECT expected_records AS expected, fetched_records AS fetched, distinct_records AS distinct,
         unreadable_records AS unreadable, rejected_records AS rejected
     FROM run_overview ORDER BY started_at"""
+
+#: The newest answers about stones of which no order, hold, mark or rejection has anything to say.
+_ANSWERED = """
+    SELECT w.supplier_stone_id, w.offer_id, w.payload::text AS payload, w.asked_lab_grown, w.asked_price_from,
+        w.asked_price_to, d.availability
+    FROM raw_diamonds AS w JOIN diamonds AS d USING (feed, supplier_stone_id)
+    WHERE supplier_stone_id = ANY (%s)
+      AND w.consolidated AND w.removed_at IS NULL AND d.status = 'active' AND d.local_status IS NULL
+      AND NOT EXISTS (
+          SELECT FROM rejected_diamonds AS r
+          WHERE r.supplier_stone_id = w.supplier_stone_id AND r.resolved_at IS NULL
+      )"""
 
 _GROW_BY_ORDERS = frozenset({"expected", "fetched", "distinct"})
 
@@ -230,6 +252,26 @@ def wrong_orders(url: str, supplier: Supplier) -> list[str]:
     faults = [f"{stone} was ordered {count} times" for stone, count in ordered.items() if count > 1]
     faults += [f"{stone} was ordered and nobody here knows" for stone in ordered if stone not in live]
     faults += [f"{stone} is ordered here and not at the supplier" for stone in sorted(sure - set(ordered))]
+    return faults
+
+
+def wrong_looks(url: str, stones: Set[str]) -> list[str]:
+    """Stones that were traded or looked at, that nothing here keeps now, and that are not what their answer says."""
+    mapper = NivodaMapper()
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
+        rows = conn.execute(_ANSWERED, (list(stones),)).fetchall()
+    faults = []
+    for row in rows:
+        raw = RawStone(
+            row["supplier_stone_id"], row["offer_id"], row["payload"].encode(), row["asked_lab_grown"],
+            row["asked_price_from"], row["asked_price_to"],
+        )  # fmt: skip
+        stone = mapper.map_stone(raw, [])
+        said = stone.feed_availability if isinstance(stone, Stone) else "unavailable"
+        if row["availability"] != said:
+            faults.append(
+                f"{row['supplier_stone_id']} is {row['availability']}, its newest answer says {said}"
+            )
     return faults
 
 

@@ -36,6 +36,9 @@ from faults.timeline import Supplier
 _LOOK_SECONDS = 0.1
 _FOLDER = Path(__file__).parent
 
+#: How a run may fail whose pages, or whose look-ups at its end, are refused for good.
+_OF_REFUSED_PAGES = ("consolidation_skipped", "run_partial", "consolidation_failed")
+
 #: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
 _PROMISED_SECONDS = 60.0
 
@@ -227,8 +230,9 @@ class Play:
         """
         run = await self._newest_run()
         assert run is not None
-        if not any(injection.kind == "pages_refused" for injection in self.schedule.injections):
-            raise Stuck(f"a person is needed: {run['error']}")
+        is_drawn = any(injection.kind == "pages_refused" for injection in self.schedule.injections)
+        if not (is_drawn and run["failure"] in _OF_REFUSED_PAGES and "503" in run["error"]):
+            raise Stuck(f"a person is needed ({run['failure']}): {run['error']}")
         await self._until_told()
         async with (
             open_pipeline(self.crew.settings, self.url, service="operator", needs_source=False) as pipeline,
@@ -293,6 +297,7 @@ class Play:
             faults += oracle.wrong_figures(self.url, expected, bought=len(shop.traded))
         faults += oracle.wrong_orders(self.url, self.supplier)
         faults += oracle.wrong_holds(self.url, self.supplier)
+        faults += oracle.wrong_looks(self.url, shop.traded)
         faults += shop.complaints
         faults += self.crew.broken()
         self.outcome.orders = len(self.supplier.supplier.trade.book.orders)
@@ -329,7 +334,7 @@ class Play:
 
     async def _newest_run(self) -> Mapping[str, Any] | None:
         return await self._ask(
-            "SELECT run_id, state, error, completed_workers, expected_workers FROM run_metadata"
+            "SELECT run_id, state, failure, error, completed_workers, expected_workers FROM run_metadata"
             " ORDER BY started_at DESC LIMIT 1"
         )
 

@@ -31,6 +31,7 @@ QUICK: dict[str, Any] = {
     "pg_answer_timeout_ms": 2_500,
     "pg_idle_transaction_timeout_ms": 4_000,
     "pg_conn_timeout_ms": 1_000,
+    "trade_lease_seconds": 2.0,
     "trade_watch_seconds": 0.5,
 }
 

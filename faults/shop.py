@@ -1,4 +1,4 @@
-"""A customer who buys and holds while everything breaks: each stone under one key, again until he has an answer."""
+"""A customer who trades while everything breaks: each stone under one key, again until he has an answer."""
 
 import asyncio
 import time
@@ -17,7 +17,8 @@ from faults.oracle import Expected
 if TYPE_CHECKING:
     from faults.play import Play
 
-_BOUGHT, _HELD = 4, 2
+#: How many stones he holds, asks about and buys, in this turn.
+_WISHES = {"hold": 2, "availability": 2, "purchase": 4}
 
 #: How long he asks on, in vain, when nothing disturbs the service any more.
 _PATIENCE_SECONDS = 60.0
@@ -49,15 +50,14 @@ class Shop:
                 (
                     list(self._expected.present),
                     str(play.schedule.seed),
-                    (_BOUGHT + _HELD) * play.schedule.apis,
+                    sum(_WISHES.values()) * play.schedule.apis,
                 ),
             )
             stones = await cursor.fetchall()
         self._headers = {"X-API-Key": key}
         self.traded = {stone_id for _, stone_id in stones}
-        wishes = [
-            (diamond_id, "hold" if n < _HELD else "purchase") for n, (diamond_id, _) in enumerate(stones)
-        ]
+        turn = [wish for wish, times in _WISHES.items() for _ in range(times)]
+        wishes = [(diamond_id, wish) for (diamond_id, _), wish in zip(stones, turn, strict=False)]
         trading = asyncio.create_task(self._trade(wishes))
         self._trading = [trading]
         try:
@@ -119,6 +119,6 @@ class Shop:
                 " UNION ALL SELECT status, reason FROM hold_history WHERE diamond_id = %(id)s ORDER BY status DESC",
                 {"id": diamond_id},
             ).fetchall()
-        if rows and rows[0][0] in ("sending", "unknown"):
-            return  # its lease outlasts this schedule: blocked, and reported in its time
+        if rows and rows[0][0] == "unknown":
+            return  # blocked, and reported; evidence takes longer than this schedule
         self.complaints.append(f"{key} was never answered: {said} {rows}")

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     ) = None
 
     # Trading. A lost answer is reported within 60 s: a lease of 20 s, and two turns of the watch.
+    trade_lease_seconds: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False)] = 20
     trade_watch_seconds: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False)] = 10
 
     # Bulk work gives way to searches on the same machine: under load it took their median from 13 s to 0.25 s.

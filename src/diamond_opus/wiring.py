@@ -184,6 +184,8 @@ class Pipeline:
             self.traders,
             self.mappers,
             self.alerts,
+            lease_seconds=self.settings.trade_lease_seconds,
+            renew_seconds=self.settings.trade_lease_seconds / 4,
             statement_timeout_ms=self.settings.api_statement_timeout_ms,
         )
 
