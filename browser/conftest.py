@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -30,6 +31,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         "DIAMOND_HOME": str(home),
         "PORT": "0",
         "RATE_LIMIT_ADMIN_PER_MINUTE": "100000",
+        # What fails is soon given up.
+        "NIVODA_REQUEST_TRIES": "1",
+        "WORKER_MAX_ATTEMPTS": "2",
+        "RETRY_FIRST_BACKOFF_SECONDS": "0.2",
     }
     command = [str(Path(sys.executable).with_name("diamond")), "demo", "--stones", "3000"]
     log = home / "log.txt"
@@ -46,9 +51,10 @@ def _wait_for(process: subprocess.Popen[bytes], log: Path) -> Demo:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         words = [line.split() for line in log.read_text().splitlines()]
-        told = {line[0]: line[1] for line in words if len(line) == 2}
+        told = {line[0]: line[1] for line in words if len(line) > 1}
         if "Key" in told:
-            return Demo(told["API"].removesuffix("/api/v2"), told["Key"])
+            supplier = urlsplit(told["Supplier"])
+            return Demo(told["API"].removesuffix("/api/v2"), told["Key"], f"http://{supplier.netloc}")
         time.sleep(0.2)
     pytest.fail(f"the demo did not start:\n{log.read_text()}")
 

@@ -16,8 +16,11 @@ OpenPage = Callable[..., Page]
 
 @dataclass(frozen=True, slots=True)
 class Demo:
+    """``supplier`` is the simulator's address, whose levers stand in simulator/control.py."""
+
     url: str
     key: str
+    supplier: str
 
 
 def log_in(page: Page, key: str, path: str = "/") -> None:

@@ -99,6 +99,39 @@ def test_a_run_is_started_and_watched_to_its_end_without_a_reload(demo: Demo, op
     expect(page.get_by_text(f"of {figures['expectedRecords']:,} expected")).to_be_visible()
 
 
+def befall(demo: Demo, *faults: dict[str, Any]) -> None:
+    """From now on the supplier has these faults, and no others."""
+    body = json.dumps({"faults": faults}).encode()
+    with urlopen(Request(f"{demo.supplier}/control/faults", data=body), timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_a_failed_partition_is_found_and_retried(demo: Demo, open_page: OpenPage) -> None:
+    befall(demo, {"kind": "malformed_json", "requests": ["page"]})
+    page = open_page()
+    log_in(page, demo.key, "/runs")
+    page.get_by_role("button", name="Start a full run").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Start a full run").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("failed", timeout=60_000)
+    page.get_by_role("link", name="Overview").click()
+    keep(page, "overview-failed")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    page.get_by_role("row").nth(1).get_by_role("link").click()
+    failed = page.get_by_role("region", name="Partitions").get_by_role("row").filter(has_text="failed")
+    expect(failed.first).to_contain_text("what is not JSON")
+    keep(page, "run-failed")
+    befall(demo)
+    page.get_by_role("button", name="Retry failed").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Each goes on where it was")
+    dialog.get_by_role("button", name="Retry failed").click()
+    expect(dialog).to_be_hidden()
+    expect(failed).to_have_count(0, timeout=30_000)
+    run_id = page.url.rpartition("/")[2]
+    expect(page.get_by_text("completed", exact=True).first).to_be_visible(timeout=60_000)
+    assert ask(demo, f"/analytics/runs/{run_id}")["run"]["failedWorkers"] == 0
+
+
 def test_an_expired_session_leads_to_the_login_and_back(demo: Demo, open_page: OpenPage) -> None:
     made = ask(demo, "/api-keys", method="POST", body={"name": "for a while", "permissions": ["admin"]})
     page = open_page()

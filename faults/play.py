@@ -42,8 +42,9 @@ _OF_REFUSED_PAGES = ("consolidation_skipped", "run_partial", "consolidation_fail
 #: With every lease and time-out as shipped everything goes on so soon after the cause of a fault is over.
 _PROMISED_SECONDS = 60.0
 
-#: What a machine that plays several schedules at once may add to the waits of one; processes take seconds to start.
-_BUSY_SECONDS, _BUSY_SECONDS_OF_PROCESSES = 10.0, 20.0
+#: What a machine that plays several schedules at once may add to the waits of one, two of which are longer than their
+#: share for its sake (faults/settings.py); processes take seconds to start.
+_BUSY_SECONDS, _BUSY_SECONDS_OF_PROCESSES = 15.0, 25.0
 
 
 @dataclass(frozen=True, slots=True)
