@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import { type ConsolidationOfRun, type RunConsolidation, RunConsolidationOutcome } from "@/api/generated";
 import { formatAge, formatCount, formatMoment, formatPercent, NOTHING } from "@/format";
-import { Badge, RunBadge, type Tone } from "@/ui/badge";
+import { Badge, type Tone } from "@/ui/badge";
 import { Progress } from "@/ui/progress";
 import { type Column, Table } from "@/ui/table";
 import { stepFor } from "./consolidation-steps";
+import { whichRun } from "./run-table";
 
 /** What each run of the list still holds, as far as it is known. */
 export type Waiting = Map<string, ConsolidationOfRun>;
@@ -22,20 +23,7 @@ export function ConsolidationTable({ runs, waiting, now }: Props) {
 }
 
 const columns = (waiting: Waiting, now: number): Column<RunConsolidation>[] => [
-  {
-    title: "Run",
-    cell: (run) => (
-      <Link
-        to="/runs/$runId"
-        params={{ runId: run.runId }}
-        className="whitespace-nowrap text-accent underline"
-      >
-        {formatMoment(run.startedAt)}
-      </Link>
-    ),
-  },
-  { title: "Type", cell: (run) => (run.isReplay ? "replay" : run.runType) },
-  { title: "State", cell: (run) => <RunBadge run={run} /> },
+  ...whichRun<RunConsolidation>(),
   { title: "Outcome", cell: (run) => <Outcome run={run} /> },
   { title: "Progress", cell: (run) => <Done run={run} /> },
   { title: "Rejected", cell: (run) => formatCount(run.consolidationErrors), numeric: true },

@@ -30,7 +30,10 @@ export function NoRunYet() {
   );
 }
 
-export const runColumns = (now: number): Column<RunSummary>[] => [
+/** Which run a row is about, in every table of runs. */
+export const whichRun = <
+  Run extends Pick<RunSummary, "runId" | "startedAt" | "isReplay" | "runType" | "state" | "status">,
+>(): Column<Run>[] => [
   {
     title: "Started",
     cell: (run) => (
@@ -44,10 +47,11 @@ export const runColumns = (now: number): Column<RunSummary>[] => [
     ),
   },
   { title: "Type", cell: (run) => (run.isReplay ? "replay" : run.runType) },
-  {
-    title: "State",
-    cell: (run) => <RunBadge run={run} />,
-  },
+  { title: "State", cell: (run) => <RunBadge run={run} /> },
+];
+
+export const runColumns = (now: number): Column<RunSummary>[] => [
+  ...whichRun<RunSummary>(),
   {
     title: "Partitions",
     cell: (run) =>
