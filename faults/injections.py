@@ -145,7 +145,9 @@ async def _half_open(play: "Play", random: Random) -> None:
 async def _disk_full(play: "Play", random: Random) -> None:
     weather = play.weather
     weather.sqlstate = "53100"
-    weather.refused = ("COPY ", "INSERT INTO", POINTS["advance_partition"], POINTS["count_batch"])
+    weather.refused = (
+        "COPY ", "INSERT INTO", "FROM pgmq.read(", POINTS["advance_partition"], POINTS["count_batch"]
+    )  # fmt: skip
     try:
         await asyncio.sleep(random.uniform(*_LASTS))
     finally:

@@ -70,20 +70,28 @@ class FullDisk:
     def note_room(self) -> None:
         self._is_told = False
 
-    async def tell(self, error: BaseException, run_id: UUID) -> None:
+    async def tell(self, error: BaseException, run_id: UUID | None = None) -> None:
         """Unless it, and what caused it, is something else, or told already."""
-        if not (isinstance(error, DiskFull) or isinstance(error.__cause__, DiskFull)) or self._is_told:
+        if not _is_full_disk(error) or self._is_told:
             return
         self._is_told = True
+        whose = f"run {run_id} waits" if run_id else "nothing goes on"
+        look = f"diamond status {run_id}" if run_id else "diamond status"
         await self._alerts.raise_alert(
             Alert(
                 severity=Severity.ERROR,
                 event="database_full",
-                title=f"The database has no room left; run {run_id} waits",
-                text=f"{error}. Make room on the server's disk; the run goes on by itself: diamond status {run_id}",
-                run_id=str(run_id),
+                title=f"The database has no room left; {whose}",
+                text=f"{error}. Make room on the server's disk; all goes on by itself then: {look}",
+                run_id=str(run_id) if run_id else None,
             )
         )
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    if isinstance(error, DiskFull):
+        return True
+    return error.__cause__ is not None and _is_full_disk(error.__cause__)
 
 
 class SupplierOutage:

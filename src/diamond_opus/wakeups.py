@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from psycopg import OperationalError
+import psycopg
 
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.observability.logging import get_logger
@@ -49,5 +49,5 @@ async def send(queue: Queue, messages: Sequence[Message], *, delay_seconds: floa
         return
     try:
         await queue.send(messages, delay_seconds=delay_seconds)
-    except (DiamondError, OperationalError) as error:
+    except (DiamondError, psycopg.Error) as error:
         log.warning("wake_up_not_sent", queue=queue.name, messages=len(messages), reason=str(error))

@@ -355,3 +355,18 @@ async def test_invariant_09_no_second_sees_more_requests_than_the_rate_from_all_
     assert len(arrivals) == processes * (requests + 1)
     gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[rate:], strict=False)]
     assert min(gaps) >= 1.0
+
+
+async def test_slots_and_pauses_from_before_the_clock_was_set_back_hold_nobody(
+    pool: Pool, patience: RecordingClock
+) -> None:
+    budget = make_budget(pool, patience)
+    await budget.acquire()
+    async with pool.connection() as conn:
+        await conn.execute(
+            "UPDATE request_budget SET next_slot_at = next_slot_at + interval '3 hours',"
+            " paused_until = clock_timestamp() + interval '3 hours'"
+        )
+    await budget.acquire()
+    await budget.acquire()
+    assert max(patience.slept, default=0) < 5

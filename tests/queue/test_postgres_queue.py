@@ -243,3 +243,38 @@ async def test_a_message_of_another_transport_is_refused(queue: PostgresQueue) -
 
     with pytest.raises(TypeError, match="message m1 was received from another transport"):
         await queue.complete(message)
+
+
+@pytest.mark.parametrize("sqlstate", ["53100", "57014", "25006"], ids=["disk full", "cancelled", "read only"])
+async def test_an_outage_that_is_met_while_receiving_is_waited_for(
+    queue: PostgresQueue, pool: Pool, sqlstate: str
+) -> None:
+    await queue.send([Message({}, "m1")])
+    async with pool.connection() as connection:
+        await connection.execute(
+            f"""CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{sqlstate}'; END $$"""
+        )
+        await connection.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON pgmq.q_work_items EXECUTE FUNCTION public.refuse()"
+        )
+
+    with pytest.raises(Retryable, match="on purpose"):
+        await queue.receive(wait_seconds=0)
+
+    async with pool.connection() as connection:
+        await connection.execute("DROP TRIGGER refuse ON pgmq.q_work_items")
+    assert [message.id for message in await queue.receive(wait_seconds=0)] == ["m1"]
+
+
+@pytest.mark.parametrize("headers", ["text", [1], None, {"properties": None, "messageId": 7}])
+async def test_headers_of_any_form_are_no_obstacle(queue: PostgresQueue, pool: Pool, headers: Any) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("SELECT pgmq.send('work_items', '{}'::jsonb, %s, 0)", (Jsonb(headers),))
+
+    [message] = await queue.receive(wait_seconds=0)
+
+    assert isinstance(message.id, str)
+    assert message.properties == {}
+    await queue.dead_letter(message, reason="strange")
+    assert [letter.reason for letter in await queue.dead_letters()] == ["strange"]

@@ -224,3 +224,28 @@ async def test_a_stop_ends_a_planning_under_way(pool: Pool, starts: Starts) -> N
         await scheduler(pool, starts).run(stop)
     async with pool.connection() as conn:
         assert await store.find_active_run(conn, "nivoda") is None
+
+
+async def test_a_run_from_before_the_clock_was_set_back_does_not_keep_the_next_ones_away(
+    pool: Pool, starts: Starts
+) -> None:
+    cron = scheduler(pool, starts)
+    assert await cron.look() is not None
+    async with pool.connection() as conn:
+        await conn.execute(
+            "UPDATE run_metadata SET state = 'cancelled', completed_at = now(),"
+            " started_at = started_at + interval '30 days'"
+        )
+
+    assert await cron.look() is not None
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE run_metadata SET state = 'cancelled', completed_at = now()")
+    assert await cron.look() is None, "this minute's run has been started"
+
+
+async def test_a_duty_from_before_the_clock_was_set_back_is_taken_over(pool: Pool) -> None:
+    async with pool.connection() as conn:
+        assert await store.take_duty(conn, "cron", holder=uuid4(), lease_seconds=20)
+        assert not await store.take_duty(conn, "cron", holder=uuid4(), lease_seconds=0.5)
+        await conn.execute("UPDATE duties SET expires_at = expires_at + interval '3 hours'")
+        assert await store.take_duty(conn, "cron", holder=uuid4(), lease_seconds=20)

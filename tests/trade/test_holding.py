@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.nivoda import NivodaTrading
 from diamond_opus.runs.model import RunType
 from trade_market import Client, Market
@@ -300,3 +301,31 @@ async def test_a_look_that_was_asked_for_before_a_hold_was_made_does_not_end_it(
 
     assert (await market.row("SELECT status FROM hold_history"))["status"] == "active"
     assert await market.availability(stone) == "on_hold"
+
+
+async def test_of_two_releases_at_once_the_supplier_s_yes_counts(
+    market: Market, shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is done at the supplier and answered late; the second surely never left."""
+    stone = await market.stone()
+    await shop.hold(stone)
+    is_done, has_failed = asyncio.Event(), asyncio.Event()
+    cancel_hold = NivodaTrading.cancel_hold
+
+    async def cancel(trading: NivodaTrading, hold_id: str) -> Any:
+        if is_done.is_set():
+            raise Retryable("no slot of the budget")
+        ended = await cancel_hold(trading, hold_id)
+        is_done.set()
+        await has_failed.wait()
+        return ended
+
+    monkeypatch.setattr(NivodaTrading, "cancel_hold", cancel)
+    first = asyncio.create_task(shop.delete(f"/diamonds/{stone}/hold"))
+    await is_done.wait()
+    second = await shop.delete(f"/diamonds/{stone}/hold")
+    has_failed.set()
+
+    assert second.status_code == 503
+    assert (await first).json()["data"]["status"] == "released"
+    assert await market.availability(stone) == "available"

@@ -8,9 +8,13 @@ ON CONFLICT (account) DO NOTHING;
 -- Take the account's next slot and put the one after it behind, in one statement; the row lock is the fence.
 -- The caller's answers since its last slot move the rate (climb), upwards only outside a pause. A rate of one or
 -- more counts whole, so that no second holds more requests than it says. Times leave as differences on this
--- server's clock; server_seconds is how long the statement waited here.
+-- server's clock; server_seconds is how long the statement waited here. A slot or a pause further ahead than the longest
+-- pause that is taken at its word (an hour) was booked before the clock was set back, and is over.
 WITH held AS (
-    SELECT rate, next_slot_at, paused_until
+    SELECT
+        rate,
+        CASE WHEN next_slot_at < clock_timestamp() + interval '70 minutes' THEN next_slot_at END AS next_slot_at,
+        CASE WHEN paused_until < clock_timestamp() + interval '70 minutes' THEN paused_until END AS paused_until
     FROM request_budget
     WHERE account = %(account)s
     FOR UPDATE

@@ -181,6 +181,7 @@ class Worker:
         except LeaseLost as lost:
             log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
             return
+        await self._full_disk.tell(error, claimed.run_id)
         await self._end_failed(item, claimed, str(error), counts=counts, wait=error.retry_after_seconds)
 
     async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow, tuple_row
 from psycopg.types.json import Jsonb
 
-from diamond_opus.db.errors import is_transient
+from diamond_opus.db.errors import is_outage
 from diamond_opus.db.pool import Connection, Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock, SystemClock
@@ -209,7 +210,7 @@ class PostgresQueue:
                 f"{self._name}: the queue's tables are missing in the database; run `diamond db migrate`"
             ) from error
         except psycopg.Error as error:
-            if is_transient(error):
+            if is_outage(error):
                 raise Retryable(f"{self._name}: the database is out of reach: {error}") from error
             raise
 
@@ -220,11 +221,11 @@ def _headers(message: Message) -> dict[str, object]:
 
 def _received(row: TupleRow, leased_until: datetime) -> Received:
     msg_id, read_ct, body, headers = row
-    told = headers or {}  # none on a message that another program put into the queue
+    told = _object(headers)  # none, or anything, on a message that another program put into the queue
     return Received(
-        told.get("messageId") or str(msg_id),
+        str(told.get("messageId") or msg_id),
         body,
-        told.get("properties", {}),
+        _object(told.get("properties")),
         read_ct - 1,
         leased_until,
         _Token(msg_id, read_ct),
@@ -237,11 +238,15 @@ def _why(reason: str, description: str) -> Jsonb:
 
 def _dead_letter(row: TupleRow) -> DeadLetter:
     msg_id, body, headers = row
-    told = headers or {}
-    why = told.get("deadLetter", {})
+    told = _object(headers)
+    why = _object(told.get("deadLetter"))
     return DeadLetter(
-        str(msg_id), body, told.get("properties", {}), why.get("reason", ""), why.get("description", "")
+        str(msg_id), body, _object(told.get("properties")), why.get("reason", ""), why.get("description", "")
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _token(message: Received) -> _Token:

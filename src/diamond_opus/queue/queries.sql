@@ -53,7 +53,13 @@ WITH gone AS (
       AND vt > clock_timestamp()
     RETURNING message, headers
 )
-SELECT pgmq.send(%(dead_queue)s, message, coalesce(headers, jsonb_build_object()) || %(why)s::jsonb, 0)
+SELECT pgmq.send(
+    %(dead_queue)s,
+    message,
+    -- Another program's headers may be anything.
+    CASE WHEN jsonb_typeof(headers) = 'object' THEN headers ELSE jsonb_build_object() END || %(why)s::jsonb,
+    0
+)
 FROM gone
 
 -- name: list_dead_letters

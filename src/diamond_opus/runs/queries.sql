@@ -384,7 +384,8 @@ WHERE run_id = %(run_id)s
   AND failure = %(failure)s;
 
 -- name: take_duty
--- One process at a time does a periodic duty; a holder that died is replaced when its time is over.
+-- One process at a time does a periodic duty; a holder that died is replaced when its time is over, or lies further ahead
+-- than any holder puts it: then the clock was set back.
 INSERT INTO duties (duty, holder, expires_at)
 VALUES (%(duty)s, %(holder)s, clock_timestamp() + %(lease)s)
 ON CONFLICT (duty) DO UPDATE
@@ -392,6 +393,7 @@ SET holder = EXCLUDED.holder,
     expires_at = EXCLUDED.expires_at
 WHERE duties.holder = EXCLUDED.holder
    OR duties.expires_at < clock_timestamp()
+   OR duties.expires_at > clock_timestamp() + greatest(10 * %(lease)s::interval, interval '10 minutes')
 RETURNING 1;
 
 -- name: newer_run_exists

@@ -12,7 +12,7 @@ from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.db.standstill import end_standing_sessions
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.failures import tell_failures
+from diamond_opus.failures import FullDisk, tell_failures
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.protocol import Queue
 from diamond_opus.runs import store as runs
@@ -47,6 +47,7 @@ class Sweeper:
         self._work_items = work_items
         self._consolidate = consolidate
         self._alerts = alerts
+        self._full_disk = FullDisk(alerts)
         self._holder = holder
         self._clock = clock
         self._seconds = seconds
@@ -61,6 +62,9 @@ class Sweeper:
                 await self.sweep()
             except (DiamondError, psycopg.Error, OSError) as error:
                 log.warning("sweep_failed", reason=str(error))
+                await self._full_disk.tell(error)
+            else:
+                self._full_disk.note_room()
             waiting = asyncio.create_task(stop.wait())
             await asyncio.wait((waiting,), timeout=self._seconds)
             waiting.cancel()

@@ -183,8 +183,8 @@ async def _send(
         raise supplier_failed(error) from error
     try:
         return await _finish(desk, attempt, status, word, feed_order_id=feed_order_id, reason=reason)
-    except (psycopg.Error, DatabaseUnavailable) as error:
-        reason = f"the supplier's answer ({status}) could not be written down: {error}"
+    except (psycopg.Error, DatabaseUnavailable, asyncio.CancelledError) as error:
+        reason = f"the supplier's answer ({status}) could not be written down: {error!r}"
         return _tell_lost(order, word, reason, feed_order_id)
 
 

@@ -129,9 +129,14 @@ async def _find_out(desk: Desk, hold: HoldRecord, refusal: Refused) -> HoldRecor
 async def _finish(
     desk: Desk, hold: HoldRecord, status: HoldStatus, look: Look | None = None, *, reason: str | None = None
 ) -> HoldRecord:
+    # Of two at once one may find that its request never left; the other's yes counts all the same.
+    before = (
+        [HoldStatus.RELEASING, HoldStatus.ACTIVE] if status is HoldStatus.RELEASED else [HoldStatus.RELEASING]
+    )
+
     async def write(conn: Connection) -> HoldRecord:
         await lock_stone(conn, hold.key)
-        moved = await holds.move_hold(conn, hold.id, status, expected=[HoldStatus.RELEASING], reason=reason)
+        moved = await holds.move_hold(conn, hold.id, status, expected=before, reason=reason)
         await settle_stone(conn, hold.key, look)
         return moved or await holds.get_hold(conn, hold.id) or hold
 
