@@ -28,6 +28,7 @@ PAGES = {
     "holds": "/holds",
     "nivoda": "/nivoda",
     "query": "/query?table=run_metadata",
+    "triggers": "/triggers",
     "dead-letters": "/dead-letters",
     "price-rules": "/price-rules",
     "api-keys": "/api-keys",

@@ -24,6 +24,7 @@ import { Route as SignedInNivodaRouteImport } from './routes/_signed-in/nivoda'
 import { Route as SignedInOrdersRouteImport } from './routes/_signed-in/orders'
 import { Route as SignedInPriceRulesRouteImport } from './routes/_signed-in/price-rules'
 import { Route as SignedInQueryRouteImport } from './routes/_signed-in/query'
+import { Route as SignedInTriggersRouteImport } from './routes/_signed-in/triggers'
 import { Route as SignedInDiamondsIndexRouteImport } from './routes/_signed-in/diamonds/index'
 import { Route as SignedInDiamondsIdRouteImport } from './routes/_signed-in/diamonds/$id'
 import { Route as SignedInRejectedIndexRouteImport } from './routes/_signed-in/rejected/index'
@@ -105,6 +106,11 @@ const SignedInQueryRoute = SignedInQueryRouteImport.update({
   path: '/query',
   getParentRoute: () => SignedInRoute,
 } as any)
+const SignedInTriggersRoute = SignedInTriggersRouteImport.update({
+  id: '/triggers',
+  path: '/triggers',
+  getParentRoute: () => SignedInRoute,
+} as any)
 const SignedInDiamondsIndexRoute = SignedInDiamondsIndexRouteImport.update({
   id: '/diamonds/',
   path: '/diamonds/',
@@ -152,6 +158,7 @@ export interface FileRoutesByFullPath {
   '/orders': typeof SignedInOrdersRoute
   '/price-rules': typeof SignedInPriceRulesRoute
   '/query': typeof SignedInQueryRoute
+  '/triggers': typeof SignedInTriggersRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
   '/diamonds/': typeof SignedInDiamondsIndexRoute
@@ -173,6 +180,7 @@ export interface FileRoutesByTo {
   '/orders': typeof SignedInOrdersRoute
   '/price-rules': typeof SignedInPriceRulesRoute
   '/query': typeof SignedInQueryRoute
+  '/triggers': typeof SignedInTriggersRoute
   '/': typeof SignedInIndexRoute
   '/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -197,6 +205,7 @@ export interface FileRoutesById {
   '/_signed-in/orders': typeof SignedInOrdersRoute
   '/_signed-in/price-rules': typeof SignedInPriceRulesRoute
   '/_signed-in/query': typeof SignedInQueryRoute
+  '/_signed-in/triggers': typeof SignedInTriggersRoute
   '/_signed-in/': typeof SignedInIndexRoute
   '/_signed-in/diamonds/$id': typeof SignedInDiamondsIdRoute
   '/_signed-in/runs/$runId': typeof SignedInRunsRunIdRoute
@@ -222,6 +231,7 @@ export interface FileRouteTypes {
     | '/orders'
     | '/price-rules'
     | '/query'
+    | '/triggers'
     | '/diamonds/$id'
     | '/runs/$runId'
     | '/diamonds/'
@@ -243,6 +253,7 @@ export interface FileRouteTypes {
     | '/orders'
     | '/price-rules'
     | '/query'
+    | '/triggers'
     | '/'
     | '/diamonds/$id'
     | '/runs/$runId'
@@ -266,6 +277,7 @@ export interface FileRouteTypes {
     | '/_signed-in/orders'
     | '/_signed-in/price-rules'
     | '/_signed-in/query'
+    | '/_signed-in/triggers'
     | '/_signed-in/'
     | '/_signed-in/diamonds/$id'
     | '/_signed-in/runs/$runId'
@@ -387,6 +399,13 @@ declare module '@tanstack/react-router' {
       preLoaderRoute: typeof SignedInQueryRouteImport
       parentRoute: typeof SignedInRoute
     }
+    '/_signed-in/triggers': {
+      id: '/_signed-in/triggers'
+      path: '/triggers'
+      fullPath: '/triggers'
+      preLoaderRoute: typeof SignedInTriggersRouteImport
+      parentRoute: typeof SignedInRoute
+    }
     '/_signed-in/diamonds/': {
       id: '/_signed-in/diamonds/'
       path: '/diamonds'
@@ -445,6 +464,7 @@ interface SignedInRouteChildren {
   SignedInOrdersRoute: typeof SignedInOrdersRoute
   SignedInPriceRulesRoute: typeof SignedInPriceRulesRoute
   SignedInQueryRoute: typeof SignedInQueryRoute
+  SignedInTriggersRoute: typeof SignedInTriggersRoute
   SignedInIndexRoute: typeof SignedInIndexRoute
   SignedInDiamondsIdRoute: typeof SignedInDiamondsIdRoute
   SignedInRunsRunIdRoute: typeof SignedInRunsRunIdRoute
@@ -467,6 +487,7 @@ const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInOrdersRoute: SignedInOrdersRoute,
   SignedInPriceRulesRoute: SignedInPriceRulesRoute,
   SignedInQueryRoute: SignedInQueryRoute,
+  SignedInTriggersRoute: SignedInTriggersRoute,
   SignedInIndexRoute: SignedInIndexRoute,
   SignedInDiamondsIdRoute: SignedInDiamondsIdRoute,
   SignedInRunsRunIdRoute: SignedInRunsRunIdRoute,

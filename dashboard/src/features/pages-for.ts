@@ -14,6 +14,7 @@ const PAGES = [
   { to: "/price-rules", label: "Price rules", needs: "cost" },
   { to: "/nivoda", label: "Nivoda", needs: "admin" },
   { to: "/query", label: "Query builder", needs: "admin" },
+  { to: "/triggers", label: "Triggers", needs: "admin" },
   { to: "/dead-letters", label: "Dead letters", needs: "admin" },
   { to: "/api-keys", label: "API keys", needs: "admin" },
   { to: "/error-logs", label: "Error logs", needs: "admin" },
