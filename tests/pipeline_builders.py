@@ -193,7 +193,7 @@ class World:
     async def expire_lease(self, run_id: UUID, partition_id: str) -> None:
         """As if the holder had been silent for longer than its lease."""
         await self.rows(
-            "UPDATE partition_progress SET lease_expires_at = now() - interval '1 second'"
+            "UPDATE partition_progress SET lease_expires_at = clock_timestamp()"
             " WHERE run_id = %s AND partition_id = %s",
             run_id,
             partition_id,

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -160,7 +161,7 @@ async def test_a_worker_that_dies_again_and_again_fails_the_partition(world: Wor
                 conn,
                 run.run_id,
                 NATURAL,
-                worker_id=world.process.process_id,
+                worker_id=uuid4(),
                 lease_seconds=60,
                 payload={},
             )

@@ -103,6 +103,22 @@ async def test_taking_over_from_a_dead_worker_counts_as_a_failure_and_closes_its
     assert attempts[0]["error_message"] == "the worker stopped renewing its lease"
 
 
+async def test_an_outage_of_the_database_that_outlasts_leases_is_no_failure(world: World) -> None:
+    run = await world.plan()
+    itself = uuid4()
+    for _ in range(3):
+        async with world.pool.connection() as conn:
+            claimed = await leases.claim_partition(
+                conn, run.run_id, "natural-01", worker_id=itself, lease_seconds=LEASE, payload={}
+            )
+        assert claimed is not None
+        assert claimed.failures == 0, "its holder is back, and could not write meanwhile"
+        await world.expire_lease(run.run_id, "natural-01")
+
+    await world.rows("UPDATE partition_progress SET lease_expires_at = pg_postmaster_start_time()")
+    assert (await must_claim(world, run)).failures == 0, "the server was away when the lease lapsed"
+
+
 async def test_a_late_worker_can_neither_store_nor_renew_nor_end(world: World) -> None:
     run = await world.plan()
     late = await must_claim(world, run)

@@ -220,9 +220,13 @@ class Consolidator:
         lease = self._settings.lease_seconds
         async with self._pool.connection() as conn:
             token = await consolidating.take_finalisation(conn, run.run_id, lease_seconds=lease)
-        if token is None:
-            log.info("consolidation_shared", run_id=run.run_id, reason="others still hold stones of this run")
-            return
+            if token is None:
+                log.info(
+                    "consolidation_shared", run_id=run.run_id, reason="others still hold stones of this run"
+                )
+                return
+            # As it is now: whoever was slow may have joined it before a person retried what it lacked.
+            run = await runs.get_run(conn, run.run_id)
 
         async def renew() -> None:
             async with self._pool.connection() as conn:

@@ -61,6 +61,9 @@ SET rate = CASE
             THEN last_backoff_at
         ELSE clock_timestamp()
     END,
-    paused_until = greatest(paused_until, clock_timestamp() + make_interval(secs => %(pause_seconds)s::float8)),
+    paused_until = greatest(
+        CASE WHEN paused_until < clock_timestamp() + interval '70 minutes' THEN paused_until END,
+        clock_timestamp() + make_interval(secs => %(pause_seconds)s::float8)
+    ),
     updated_at = clock_timestamp()
 WHERE account = %(account)s;

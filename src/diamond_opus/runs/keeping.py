@@ -8,6 +8,7 @@ import psycopg
 
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
 
 Result = TypeVar("Result")
@@ -46,5 +47,6 @@ async def keep_while(
         return working.result()
     finally:
         working.cancel()
-        renewing.cancel()
-        await asyncio.gather(working, renewing, return_exceptions=True)
+        await asyncio.gather(working, return_exceptions=True)
+        await end(renewing)
+        await asyncio.gather(renewing, return_exceptions=True)

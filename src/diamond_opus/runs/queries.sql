@@ -48,11 +48,16 @@ ORDER BY partition_id;
 
 -- name: claim_partition
 -- Lease a partition that is due, or whose holder stopped renewing. Taking over from a dead holder counts as a
--- failure; progress sets the count back. The catch-up waits until every range has been read.
+-- failure; progress sets the count back. It was the database that was away, and nobody dead, when the holder itself is
+-- back, or the lease lapsed before the server was started. The catch-up waits until every range has been read.
 UPDATE partition_progress AS p
 SET state = 'running',
     attempts = p.attempts + 1,
-    failures = p.failures + (p.state = 'running')::int,
+    failures = p.failures + (
+        p.state = 'running'
+        AND p.worker_id <> %(worker_id)s
+        AND p.lease_expires_at > pg_postmaster_start_time()
+    )::int,
     lease_token = gen_random_uuid(),
     lease_expires_at = clock_timestamp() + %(lease)s,
     worker_id = %(worker_id)s,

@@ -15,6 +15,7 @@ from diamond_opus.db.pool import Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Retryable
+from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.waiting import wait_for_event
 from diamond_opus.runs import store as runs
@@ -115,10 +116,7 @@ class CronScheduler:
             looking = asyncio.create_task(self._look_safely())
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-            while not looking.done():
-                # More than once: a wait for a pooled connection can lose a cancellation that comes with its success.
-                looking.cancel()
-                await asyncio.wait((looking,), timeout=1)
+            await end(looking)
             stopping.cancel()
             if not looking.cancelled():
                 looking.result()

@@ -13,6 +13,7 @@ from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.db.pool import Connection, Pool, run_in_transaction
 from diamond_opus.domain.errors import Fatal, Retryable
+from diamond_opus.domain.tasks import end
 from diamond_opus.feeds.protocol import StoneMapper
 from diamond_opus.feeds.trading import Trader
 from diamond_opus.observability.logging import get_logger
@@ -87,8 +88,7 @@ class Desk:
         try:
             yield
         finally:
-            renewing.cancel()
-            await asyncio.wait((renewing,))
+            await end(renewing)
 
     async def _renew_for_ever(self, renew: Callable[[], Awaitable[None]]) -> None:
         while True:

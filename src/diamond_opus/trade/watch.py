@@ -12,6 +12,7 @@ import psycopg
 
 from diamond_opus.db.pool import Connection
 from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs.store import take_duty
 from diamond_opus.trade import holds, orders
@@ -75,8 +76,8 @@ class TradeWatch:
         try:
             await asyncio.wait((stopping, *turns), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopping, *turns):
-                task.cancel()
+            stopping.cancel()
+            await asyncio.gather(*(end(turn) for turn in turns))
             results = await asyncio.gather(*turns, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
