@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -31,6 +32,9 @@ DIAMOND = Path(sys.executable).with_name("diamond")
 
 #: What a process may take to end in good order; SPEC says 10 s.
 _STOP_SECONDS = 10.0
+
+#: What it may take to start on a busy machine.
+_START_SECONDS = 15.0
 
 
 class JumpingClock(SystemClock):
@@ -202,6 +206,7 @@ class Process:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._is_wanted = False
+        self._started_at = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._make_line = make_line
         self._stack = AsyncExitStack()
@@ -216,6 +221,11 @@ class Process:
         """It ended by itself, as one does that finds no database at its start: its supervisor starts it again."""
         return self._is_wanted and self._process is not None and self._process.returncode is not None
 
+    @property
+    def is_young(self) -> bool:
+        """It may not have come further than its start."""
+        return time.monotonic() - self._started_at < _START_SECONDS
+
     def last_words(self) -> str:
         """Why it ended by itself, as it told it."""
         code = self._process.returncode if self._process is not None else None
@@ -223,6 +233,7 @@ class Process:
 
     async def start(self) -> None:
         self._is_wanted = True
+        self._started_at = time.monotonic()
         self.line = self._make_line()
         await self._stack.enter_async_context(self.line)
         environment = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": self.line.url, "PORT": "0"}

@@ -74,9 +74,9 @@ _LEFTOVERS = {
             WHERE e.context ->> 'alert' = 'order_unknown' AND e.context ->> 'orderId' = p.id::text
         ))""",
     "an order or a hold that nobody sends any more": """
-        SELECT id, status FROM purchase_history WHERE status = 'sending' AND lease_expires_at < clock_timestamp()
+        SELECT id, status FROM purchase_history WHERE status = 'sending'
         UNION ALL
-        SELECT id, status FROM hold_history WHERE status = 'sending' AND lease_expires_at < clock_timestamp()""",
+        SELECT id, status FROM hold_history WHERE status = 'sending'""",
     "a stone on sale that is gone": """
         SELECT supplier_stone_id FROM raw_diamonds AS w JOIN diamonds AS d USING (feed, supplier_stone_id)
         WHERE w.removed_at IS NOT NULL AND d.status = 'active' AND d.availability = 'available'""",
