@@ -153,10 +153,7 @@ class Crew:
     def _note_end(self, member: Process) -> None:
         """One that found no database was right to end; any other reason is a fault of its own."""
         words = member.last_words()
-        found_no_database = "database" in words or (
-            member.is_young and "server closed the connection" in words
-        )
-        if not found_no_database:
+        if member.has_come_up or not ("database" in words or "server closed the connection" in words):
             self._broken.append(words)
 
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -32,9 +31,6 @@ DIAMOND = Path(sys.executable).with_name("diamond")
 
 #: What a process may take to end in good order; SPEC says 10 s.
 _STOP_SECONDS = 10.0
-
-#: What it may take to start on a busy machine.
-_START_SECONDS = 15.0
 
 
 class JumpingClock(SystemClock):
@@ -204,9 +200,10 @@ class Process:
         self.url: str | None = None
         self._environment = environment
         self._folder = folder
+        self._log = folder / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self._is_wanted = False
-        self._started_at = 0.0
+        self._log_begins = 0
         self._reading: asyncio.Task[None] | None = None
         self._make_line = make_line
         self._stack = AsyncExitStack()
@@ -222,22 +219,22 @@ class Process:
         return self._is_wanted and self._process is not None and self._process.returncode is not None
 
     @property
-    def is_young(self) -> bool:
-        """It may not have come further than its start."""
-        return time.monotonic() - self._started_at < _START_SECONDS
+    def has_come_up(self) -> bool:
+        """It found its database and schema, and began its work."""
+        return b'"process_started"' in self._log.read_bytes()[self._log_begins :]
 
     def last_words(self) -> str:
         """Why it ended by itself, as it told it."""
         code = self._process.returncode if self._process is not None else None
-        return f"{self.name} ended by itself with {code}: {_last_line(self._folder / f'{self.name}.log')}"
+        return f"{self.name} ended by itself with {code}: {_last_line(self._log)}"
 
     async def start(self) -> None:
         self._is_wanted = True
-        self._started_at = time.monotonic()
         self.line = self._make_line()
         await self._stack.enter_async_context(self.line)
         environment = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": self.line.url, "PORT": "0"}
-        with (self._folder / f"{self.name}.log").open("ab") as log:
+        with self._log.open("ab") as log:
+            self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 DIAMOND,
                 self.role,
