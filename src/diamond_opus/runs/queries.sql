@@ -55,7 +55,7 @@ SET state = 'running',
     attempts = p.attempts + 1,
     failures = p.failures + (
         p.state = 'running'
-        AND p.worker_id <> %(worker_id)s
+        AND p.worker_id IS DISTINCT FROM %(worker_id)s
         AND p.lease_expires_at > pg_postmaster_start_time()
     )::int,
     lease_token = gen_random_uuid(),
