@@ -81,8 +81,8 @@ class Crew:
 
     def vanish(self, member: Member) -> None:
         """Its machine is gone; another one is started a little later."""
-        member.vanish()
-        self._spawn(self._revive(member))
+        member.line.vanish()
+        self.kill(member)
 
     def owner_of(self, line: Line) -> Member | None:
         """None for the scheduler's line: who plans is nobody of the crew."""

@@ -63,10 +63,6 @@ class Member(Protocol):
         """Now, in the middle of whatever it does."""
         ...
 
-    def vanish(self) -> None:
-        """Killed with its machine: its connections stay open at the server, which waits for it."""
-        ...
-
     async def stop(self) -> None:
         """In good order, as a deployment does it."""
         ...
@@ -118,10 +114,6 @@ class Task:
         self.line.end()
         if self._task is not None:
             self._task.cancel()
-
-    def vanish(self) -> None:
-        self.line.vanish()
-        self.kill()
 
     async def stop(self) -> None:
         self.url = None
@@ -250,10 +242,6 @@ class Process:
         self._is_wanted = False
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
-
-    def vanish(self) -> None:
-        self.line.vanish()
-        self.kill()
 
     async def stop(self) -> None:
         self.url = None

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.errors import DiskFull
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -129,7 +128,7 @@ class Consolidator:
         except RunRefused as refusal:
             log.info("consolidation_not_due", run_id=run_id, reason=str(refusal))
             return
-        except DiskFull as error:
+        except psycopg.Error as error:
             await self._full_disk.tell(error, run_id)
             raise
         log.info("consolidation_started", run_id=run_id, pending=run.consolidation_total)

@@ -131,9 +131,14 @@ async def to_look_at(
     return await _fetch_all(conn, "holds_to_look_at", {**rhythm, "limit": limit})
 
 
-async def note_look(conn: Connection, hold_id: UUID, *, is_free: bool | None, asked_at: datetime) -> None:
-    """Note a look; since when the stone has been free is kept as long as it is, or as nobody answers (None)."""
+async def note_look(conn: Connection, hold_id: UUID, *, is_free: bool, asked_at: datetime) -> None:
+    """Note a look; since when the stone has been free is kept as long as it is."""
     await conn.execute(_QUERIES["note_hold_look"], {"id": hold_id, "is_free": is_free, "asked_at": asked_at})
+
+
+async def note_silence(conn: Connection, hold_id: UUID) -> None:
+    """Note that the supplier was asked and did not answer: others are asked about first."""
+    await conn.execute(_QUERIES["note_hold_silence"], {"id": hold_id})
 
 
 async def unreported(conn: Connection) -> Sequence[HoldRecord]:

@@ -117,10 +117,12 @@ LIMIT %(limit)s;
 -- name: note_hold_look
 UPDATE hold_history
 SET looked_at = clock_timestamp(),
-    free_since = CASE
-        WHEN %(is_free)s THEN coalesce(free_since, %(asked_at)s)
-        WHEN %(is_free)s IS NULL THEN free_since
-    END
+    free_since = CASE WHEN %(is_free)s THEN coalesce(free_since, %(asked_at)s) END
+WHERE id = %(id)s;
+
+-- name: note_hold_silence
+UPDATE hold_history
+SET looked_at = clock_timestamp()
 WHERE id = %(id)s;
 
 -- name: unreported_holds

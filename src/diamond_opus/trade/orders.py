@@ -157,11 +157,16 @@ async def to_look_at(
     return await _fetch_all(conn, "orders_to_look_at", {"soonest": soonest, "latest": latest, "limit": limit})
 
 
-async def note_look(conn: Connection, order_id: UUID, *, is_free: bool | None, asked_at: datetime) -> None:
-    """Note a look; since when the stone has been free is kept as long as it is, or as nobody answers (None)."""
+async def note_look(conn: Connection, order_id: UUID, *, is_free: bool, asked_at: datetime) -> None:
+    """Note a look; since when the stone has been free is kept as long as it is."""
     await conn.execute(
         _QUERIES["note_order_look"], {"id": order_id, "is_free": is_free, "asked_at": asked_at}
     )
+
+
+async def note_silence(conn: Connection, order_id: UUID) -> None:
+    """Note that the supplier was asked and did not answer: others are asked about first."""
+    await conn.execute(_QUERIES["note_order_silence"], {"id": order_id})
 
 
 async def resolve(

@@ -130,10 +130,12 @@ LIMIT %(limit)s;
 -- name: note_order_look
 UPDATE purchase_history
 SET looked_at = clock_timestamp(),
-    free_since = CASE
-        WHEN %(is_free)s THEN coalesce(free_since, %(asked_at)s)
-        WHEN %(is_free)s IS NULL THEN free_since
-    END
+    free_since = CASE WHEN %(is_free)s THEN coalesce(free_since, %(asked_at)s) END
+WHERE id = %(id)s;
+
+-- name: note_order_silence
+UPDATE purchase_history
+SET looked_at = clock_timestamp()
 WHERE id = %(id)s;
 
 -- name: resolve_order

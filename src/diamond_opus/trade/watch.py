@@ -36,7 +36,7 @@ from diamond_opus.trade.model import (
     SupplierFailed,
 )
 from diamond_opus.trade.reports import hold_unknown, order_unknown
-from diamond_opus.trade.stones import database_time, due_stones, find_stone, lock_stone, settle_stone
+from diamond_opus.trade.stones import due_stones, find_stone, lock_stone, settle_stone
 
 log = get_logger(__name__)
 
@@ -131,7 +131,7 @@ class TradeWatch:
         look = await self._look(order)
         if look is None:
             async with self._desk.pool.connection() as conn:
-                await orders.note_look(conn, order.id, is_free=None, asked_at=await database_time(conn))
+                await orders.note_silence(conn, order.id)
             return
 
         async def write(conn: Connection) -> OrderRecord | None:
@@ -158,7 +158,7 @@ class TradeWatch:
         look = await self._look(hold)
         if look is None:
             async with self._desk.pool.connection() as conn:
-                await holds.note_look(conn, hold.id, is_free=None, asked_at=await database_time(conn))
+                await holds.note_silence(conn, hold.id)
             return
 
         async def write(conn: Connection) -> None:
