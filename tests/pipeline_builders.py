@@ -105,6 +105,21 @@ class World:
         ):
             pass
 
+    @asynccontextmanager
+    async def full_disk(self, table: str, statement: str = "INSERT") -> AsyncIterator[None]:
+        """As long as this goes on there is no room for one row more in this table."""
+        await self.rows(
+            "CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
+        )
+        await self.rows(
+            f"CREATE TRIGGER no_room BEFORE {statement} ON {table} FOR EACH ROW EXECUTE FUNCTION no_room()"
+        )
+        try:
+            yield
+        finally:
+            await self.rows(f"DROP TRIGGER no_room ON {table}")
+
     async def deliver(self, queue_name: str, handler: Callable[[Received], Awaitable[None]]) -> int:
         queue = self.queues[queue_name]
         messages = await queue.receive(1000, wait_seconds=0)

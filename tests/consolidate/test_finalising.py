@@ -319,17 +319,11 @@ async def test_consolidators_that_fail_together_use_one_attempt(pool: Pool) -> N
 
 async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> None:
     run = await world.read_run()
-    await world.rows(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-    )
-    await world.rows(
-        "CREATE TRIGGER no_room BEFORE INSERT ON diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
-    )
     consolidator = world.process.consolidator()
-    for _ in range(7):
-        await consolidator.consolidate(run.run_id)
-        await asyncio.sleep(0.02)
+    async with world.full_disk("diamonds"):
+        for _ in range(7):
+            await consolidator.consolidate(run.run_id)
+            await asyncio.sleep(0.02)
 
     waiting = await world.row("SELECT state, attempts, error FROM run_metadata")
     assert (waiting["state"], waiting["attempts"]) == ("consolidating", 0)
@@ -337,7 +331,6 @@ async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> Non
     assert world.alerts.events == ["database_full"]
     assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
 
-    await world.rows("DROP TRIGGER no_room ON diamonds")
     assert (await world.finish(run.run_id)).state is RunState.COMPLETED
 
 

@@ -184,21 +184,14 @@ async def test_an_outage_is_looked_at_again_within_20_seconds(pool: Pool) -> Non
 async def test_a_database_that_serves_nobody_counts_against_no_partition(pool: Pool) -> None:
     world = World(pool, ScriptedSupplier(stones(20)), retry_first_backoff_seconds=0.001)
     run = await world.plan()
-    await world.rows(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-    )
-    await world.rows(
-        "CREATE TRIGGER no_room BEFORE INSERT ON raw_diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
-    )
-    for _ in range(7):
-        await handle(world, run)
-        await asyncio.sleep(0.002)
+    async with world.full_disk("raw_diamonds"):
+        for _ in range(7):
+            await handle(world, run)
+            await asyncio.sleep(0.002)
 
     partition = await state_of(world, run)
     assert (partition["state"], partition["attempts"], partition["failures"]) == ("pending", 7, 0)
 
-    await world.rows("DROP TRIGGER no_room ON raw_diamonds")
     await handle(world, run)
     assert (await state_of(world, run))["state"] == "completed"
 
@@ -207,20 +200,13 @@ async def test_a_full_disk_is_told_once_by_a_worker_and_again_when_there_was_roo
     listed = [*stones(20), *stones(20, lab_grown=True)]
     world = World(pool, ScriptedSupplier(listed), retry_first_backoff_seconds=0.001)
     run = await world.plan()
-    await world.rows(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-    )
     worker = world.process.worker()
 
     async def read_on_a_full_disk(partition_id: str) -> None:
-        await world.rows(
-            "CREATE TRIGGER no_room BEFORE INSERT ON raw_diamonds FOR EACH ROW EXECUTE FUNCTION no_room()"
-        )
-        for _ in range(3):
-            await worker.handle(work_item(run, partition_id))
-            await asyncio.sleep(0.002)
-        await world.rows("DROP TRIGGER no_room ON raw_diamonds")
+        async with world.full_disk("raw_diamonds"):
+            for _ in range(3):
+                await worker.handle(work_item(run, partition_id))
+                await asyncio.sleep(0.002)
 
     await read_on_a_full_disk(NATURAL)
     assert world.alerts.events == ["database_full"], "and not with each try"
@@ -358,19 +344,13 @@ async def test_prices_in_another_unit_fail_the_partition_before_anything_of_it_i
 async def test_a_disk_so_full_that_nothing_can_even_be_claimed_is_told(pool: Pool, table: str) -> None:
     world = World(pool, ScriptedSupplier(stones(20)))
     run = await (world.plan() if table == "partition_progress" else world.read_run())
-    await world.rows(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-    )
-    await world.rows(
-        f"CREATE TRIGGER no_room BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION no_room()"
-    )
     handle, message = world.process.worker().handle, work_item(run, NATURAL)
     if table == "run_metadata":
         handle, message = world.process.consolidator().handle_consolidate, consolidate_message(run)
-    for _ in range(3):
-        with pytest.raises(DatabaseUnavailable, match="no space left"):
-            await handle(message)
+    async with world.full_disk(table, "UPDATE"):
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable, match="no space left"):
+                await handle(message)
 
     assert world.alerts.events == ["database_full"]
     assert f"diamond status {run.run_id}" in world.alerts.raised[0].text

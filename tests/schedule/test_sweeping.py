@@ -315,18 +315,14 @@ async def test_a_sweep_that_fails_does_not_end_the_sweeping(world: World) -> Non
 
 
 async def test_a_disk_so_full_that_not_even_a_sweep_is_possible_is_told_once(world: World) -> None:
-    await world.rows(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-    )
-    await world.rows("CREATE TRIGGER no_room BEFORE INSERT ON duties EXECUTE FUNCTION no_room()")
     stop = asyncio.Event()
-    sweeping = asyncio.create_task(world.process.sweeper(seconds=0.01).run(stop))
-    while not world.alerts.events:  # noqa: ASYNC110 - the sweeper tells it
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    stop.set()
-    await sweeping
+    async with world.full_disk("duties"):
+        sweeping = asyncio.create_task(world.process.sweeper(seconds=0.01).run(stop))
+        while not world.alerts.events:  # noqa: ASYNC110 - the sweeper tells it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        stop.set()
+        await sweeping
 
     assert world.alerts.events == ["database_full"]
     assert "Make room" in world.alerts.raised[0].text

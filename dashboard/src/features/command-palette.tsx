@@ -4,6 +4,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import type { Me } from "@/api/generated";
 import { Button } from "@/ui/button";
+import { BACKDROP, CARD } from "@/ui/modal";
 import { type Command, commandsFor } from "./commands";
 
 /** Ctrl or Command with K, from every page: go to a page, or to the thing whose id was typed. */
@@ -24,8 +25,10 @@ export function CommandPalette({ me }: { me: Me | undefined }) {
         Go to … <kbd className="text-xs text-muted">Ctrl K</kbd>
       </Dialog.Trigger>
       <Dialog.Portal>
-        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
-        <Dialog.Popup className="fixed top-[15vh] left-1/2 w-[min(32rem,calc(100vw-2rem))] -translate-x-1/2 rounded-lg border border-line bg-surface p-2 shadow-xl">
+        <Dialog.Backdrop className={BACKDROP} />
+        <Dialog.Popup
+          className={`fixed top-[15vh] left-1/2 w-[min(32rem,calc(100vw-2rem))] -translate-x-1/2 p-2 ${CARD}`}
+        >
           <Dialog.Title className="sr-only">Go to</Dialog.Title>
           <Choices me={me} onChosen={() => setOpen(false)} />
         </Dialog.Popup>

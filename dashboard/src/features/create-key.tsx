@@ -1,9 +1,10 @@
-import { Dialog } from "@base-ui/react/dialog";
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { createApiKey, Permission } from "@/api/generated";
 import { Button } from "@/ui/button";
+import { Check } from "@/ui/checks";
 import { Field } from "@/ui/field";
+import { CloseModal, Modal } from "@/ui/modal";
 import { Failed } from "@/ui/notices";
 
 const WORDS: Record<Permission, string> = {
@@ -14,18 +15,10 @@ const WORDS: Record<Permission, string> = {
 };
 
 export function CreateKey() {
-  const [isOpen, setOpen] = useState(false);
   return (
-    <Dialog.Root open={isOpen} onOpenChange={setOpen}>
-      <Dialog.Trigger render={<Button look="primary" />}>Make a key</Dialog.Trigger>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
-        <Dialog.Popup className="fixed top-1/2 left-1/2 w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 rounded-lg border border-line bg-surface p-5 shadow-xl">
-          <Dialog.Title className="mb-3 text-base font-semibold">A new API key</Dialog.Title>
-          <KeyForm />
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <Modal trigger={<Button look="primary">Make a key</Button>} title="A new API key">
+      <KeyForm />
+    </Modal>
   );
 }
 
@@ -57,15 +50,16 @@ function KeyForm() {
       <fieldset className="flex flex-col gap-1">
         <legend className="mb-1">What it may do</legend>
         {Object.values(Permission).map((permission) => (
-          <label key={permission} className="flex items-center gap-2">
-            <input
-              type="checkbox"
-              checked={permissions.includes(permission)}
-              onChange={(event) => toggle(permission, event.target.checked)}
-              className="size-4"
-            />
-            <code>{permission}</code> <span className="text-muted">{WORDS[permission]}</span>
-          </label>
+          <Check
+            key={permission}
+            label={
+              <>
+                <code>{permission}</code> <span className="text-muted">{WORDS[permission]}</span>
+              </>
+            }
+            checked={permissions.includes(permission)}
+            onChange={(isOn) => toggle(permission, isOn)}
+          />
         ))}
       </fieldset>
       <Field
@@ -76,7 +70,7 @@ function KeyForm() {
       />
       {error !== null && <Failed error={error} />}
       <div className="flex justify-end gap-2">
-        <Dialog.Close render={<Button />}>Close</Dialog.Close>
+        <CloseModal render={<Button />}>Close</CloseModal>
         <Button type="submit" look="primary" disabled={name.trim() === "" || permissions.length === 0}>
           Make it
         </Button>
@@ -97,7 +91,7 @@ function NewKey({ value }: { value: string }) {
       <code className="rounded-md bg-raised p-3 break-all select-all">{value}</code>
       <div className="flex justify-end gap-2">
         <Button onClick={() => void copy()}>{isCopied ? "Copied" : "Copy"}</Button>
-        <Dialog.Close render={<Button look="primary" />}>Done</Dialog.Close>
+        <CloseModal render={<Button look="primary" />}>Done</CloseModal>
       </div>
     </div>
   );

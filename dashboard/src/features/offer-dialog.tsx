@@ -1,4 +1,3 @@
-import { Dialog } from "@base-ui/react/dialog";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { type LiveOffer, readOffer } from "@/api/generated";
@@ -6,6 +5,7 @@ import { meQuery, type OfferList } from "@/api/queries";
 import { formatCents, formatMoment } from "@/format";
 import { Button } from "@/ui/button";
 import { Facts } from "@/ui/facts";
+import { CloseModal, Modal } from "@/ui/modal";
 import { Failed } from "@/ui/notices";
 import { AvailabilityBadge } from "./diamond-card";
 import { formatDiscount, titleOfOffer, withOffer } from "./offer-search";
@@ -13,20 +13,20 @@ import { OfferTrade } from "./offer-trade";
 
 /** One offer of a list that was found: all that the supplier said, and what can be done with it. */
 export function OfferDialog({ offer, foundAt }: { offer: LiveOffer; foundAt: string }) {
+  const title = titleOfOffer(offer);
   return (
-    <Dialog.Root>
-      <Dialog.Trigger render={<button type="button" className="text-left text-accent underline" />}>
-        {titleOfOffer(offer)}
-      </Dialog.Trigger>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
-        <Dialog.Popup className="fixed top-1/2 left-1/2 flex max-h-[calc(100vh-2rem)] w-[min(40rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 flex-col gap-3 overflow-y-auto rounded-lg border border-line bg-surface p-5 shadow-xl">
-          <Dialog.Title className="text-base font-semibold">{titleOfOffer(offer)}</Dialog.Title>
-          <OfferContent offer={offer} foundAt={foundAt} />
-          <Dialog.Close render={<Button className="self-end" />}>Close</Dialog.Close>
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <Modal
+      trigger={
+        <button type="button" className="text-left text-accent underline">
+          {title}
+        </button>
+      }
+      title={title}
+      wide
+    >
+      <OfferContent offer={offer} foundAt={foundAt} />
+      <CloseModal render={<Button className="self-end" />}>Close</CloseModal>
+    </Modal>
   );
 }
 

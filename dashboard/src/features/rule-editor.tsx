@@ -1,4 +1,3 @@
-import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { changePricingRule, createPricingRule, type Facets, type PricingRule } from "@/api/generated";
@@ -9,6 +8,7 @@ import { Answer } from "@/ui/answer";
 import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Field } from "@/ui/field";
+import { CloseModal, Modal } from "@/ui/modal";
 import { Failed } from "@/ui/notices";
 import { toggled } from "./diamond-search";
 import { FacetList } from "./facet-list";
@@ -17,21 +17,17 @@ import { changesOf, draftOf, type RuleDraft, ruleOf, withPercent, withRatio } fr
 /** A button that opens the form of a rule; without one, that of a new rule. */
 export function RuleEditor({ rule }: { rule?: PricingRule }) {
   const [isOpen, setOpen] = useState(false);
+  const isNew = rule === undefined;
   return (
-    <Dialog.Root open={isOpen} onOpenChange={setOpen}>
-      <Dialog.Trigger render={<Button look={rule === undefined ? "primary" : "plain"} />}>
-        {rule === undefined ? "Make a rule" : "Edit"}
-      </Dialog.Trigger>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="fixed inset-0 bg-black/40" />
-        <Dialog.Popup className="fixed top-1/2 left-1/2 max-h-[calc(100vh-2rem)] w-[min(36rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto rounded-lg border border-line bg-surface p-5 shadow-xl">
-          <Dialog.Title className="mb-3 text-base font-semibold">
-            {rule === undefined ? "A new price rule" : "Change a price rule"}
-          </Dialog.Title>
-          <RuleForm rule={rule} onSaved={() => setOpen(false)} />
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <Modal
+      trigger={<Button look={isNew ? "primary" : "plain"}>{isNew ? "Make a rule" : "Edit"}</Button>}
+      title={isNew ? "A new price rule" : "Change a price rule"}
+      wide
+      isOpen={isOpen}
+      onOpenChange={setOpen}
+    >
+      <RuleForm rule={rule} onSaved={() => setOpen(false)} />
+    </Modal>
   );
 }
 
@@ -63,7 +59,7 @@ function RuleForm({ rule, onSaved }: { rule: PricingRule | undefined; onSaved: (
       <Outcome draft={draft} onChange={setDraft} />
       {error !== null && <Failed error={error} />}
       <div className="flex justify-end gap-2">
-        <Dialog.Close render={<Button />}>Close</Dialog.Close>
+        <CloseModal render={<Button />}>Close</CloseModal>
         <Button type="submit" look="primary" disabled={isBusy}>
           {rule === undefined ? "Make it" : "Save"}
         </Button>

@@ -1,3 +1,5 @@
+import type { ReactNode } from "react";
+
 interface Props<Option extends string> {
   label: string;
   options: readonly Option[];
@@ -25,7 +27,7 @@ export function Checks<Option extends string>({ label, options, chosen, onToggle
 }
 
 interface CheckProps {
-  label: string;
+  label: ReactNode;
   checked: boolean;
   onChange: (checked: boolean) => void;
 }

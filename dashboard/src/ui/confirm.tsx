@@ -1,6 +1,7 @@
 import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { type ReactNode, useState } from "react";
 import { Button } from "./button";
+import { BACKDROP, CENTRED, NARROW } from "./modal";
 import { Failed } from "./notices";
 
 interface Props {
@@ -39,8 +40,8 @@ export function Confirm({ action, title, children, look = "plain", disabled, onC
     <AlertDialog.Root open={isOpen} onOpenChange={show}>
       <AlertDialog.Trigger render={<Button look={look} disabled={disabled} />}>{action}</AlertDialog.Trigger>
       <AlertDialog.Portal>
-        <AlertDialog.Backdrop className="fixed inset-0 bg-black/40" />
-        <AlertDialog.Popup className="fixed top-1/2 left-1/2 flex w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 flex-col gap-3 rounded-lg border border-line bg-surface p-5 shadow-xl">
+        <AlertDialog.Backdrop className={BACKDROP} />
+        <AlertDialog.Popup className={`${CENTRED} ${NARROW}`}>
           <AlertDialog.Title className="text-base font-semibold">{title}</AlertDialog.Title>
           <AlertDialog.Description render={<div className="text-muted" />}>
             {children}

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
-import { readOneOf, readPage } from "@/address";
+import { readOneOf, readPage, readSomeOf } from "@/address";
 import type { ListRunsParams } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { runsQuery } from "@/api/queries";
@@ -24,10 +24,8 @@ interface Search {
 
 /** The address holds the filters, so that a view can be sent to a colleague; what is no filter is left out. */
 export function readSearch(search: Record<string, unknown>): Search {
-  const given = [search.status].flat();
-  const status = STATUSES.filter((each) => given.includes(each));
   return {
-    status: status.length > 0 ? status : undefined,
+    status: readSomeOf(STATUSES, search.status),
     runType: readOneOf(TYPES, search.runType),
     page: readPage(search.page),
   };
