@@ -94,11 +94,16 @@ def _sql(queries: Queries, name: str, old: str, new: str) -> Iterator[None]:
 @contextmanager
 def cursor_before_data() -> Iterator[None]:
     async def commit(
-        self: Worker, claimed: ClaimedPartition, asked: Selection, batch: Batch, progress: Progress
+        self: Worker,
+        claimed: ClaimedPartition,
+        number: int,
+        asked: Selection,
+        batch: Batch,
+        progress: Progress,
     ) -> None:
         async def move(conn: AsyncConnection[Any]) -> None:
             await leases.advance_partition(
-                conn, claimed, progress, lease_seconds=self._settings.lease_seconds
+                conn, claimed, progress, number=number, lease_seconds=self._settings.lease_seconds
             )
 
         async def write(conn: AsyncConnection[Any]) -> None:

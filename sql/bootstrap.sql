@@ -807,4 +807,14 @@ FROM run_metadata AS r;
 INSERT INTO schema_migrations (version, description)
 VALUES ('0009', 'Until when a run may take, and runs that were consolidated without the ranges that failed.');
 
+-- ---- 0010_commits
+-- How many transactions moved a partition forward.
+-- Why: a connection lost in the very commit leaves open whether it happened. The same step done once more counted its stones
+-- twice; with its number it is known for done.
+-- Safe with old code: it neither reads nor writes the column, and a partition has one worker at a time.
+ALTER TABLE partition_progress ADD COLUMN commits INT NOT NULL DEFAULT 0;
+
+INSERT INTO schema_migrations (version, description)
+VALUES ('0010', 'How many transactions moved a partition forward.');
+
 COMMIT;

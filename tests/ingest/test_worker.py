@@ -1,9 +1,11 @@
 """A worker reads its partition whatever happens on the way, says how that ended, and never holds on to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -354,6 +356,47 @@ async def test_a_disk_so_full_that_nothing_can_even_be_claimed_is_told(pool: Poo
 
     assert world.alerts.events == ["database_full"]
     assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+
+
+class LosesOneAnswer:
+    """The pool, but for the connection lost once in the very commit: it happened, and nobody was told."""
+
+    def __init__(self, pool: Pool, after: str) -> None:
+        self._pool = pool
+        self._after = after
+        self.is_lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        async with self._pool.connection() as conn:
+            before = await self._count(conn)
+            yield conn
+            if not self.is_lost and await self._count(conn) > before:
+                self.is_lost = True
+                raise psycopg.OperationalError("consuming input failed: server closed the connection")
+
+    async def _count(self, conn: Any) -> int:
+        [count] = await (await conn.execute(self._after)).fetchone()
+        return int(count)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["new stones", "stones that are known"])
+async def test_a_commit_whose_answer_was_lost_is_not_done_again(world: World, is_known: bool) -> None:
+    if is_known:
+        await world.finish((await world.read_run()).run_id)
+    run = await world.plan()
+    process = world.another_process()
+    pool = LosesOneAnswer(world.pool, "SELECT sum(pages_read) FROM partition_progress")
+    await replace(process, pool=cast("Pool", pool)).worker().handle(work_item(run, NATURAL))
+
+    assert pool.is_lost
+    partition = (await world.partitions(run.run_id))[NATURAL]
+    assert partition.state is PartitionState.COMPLETED
+    assert (partition.fetched_records, partition.distinct_records) == (120, 120)
+    assert partition.unchanged_records == (120 if is_known else 0)
 
 
 async def test_what_the_database_refuses_is_listed_though_it_comes_page_after_page(pool: Pool) -> None:

@@ -39,10 +39,14 @@ async def must_claim(world: World, run: Run, partition_id: str = "natural-01") -
     return claimed
 
 
-async def advance(world: World, claimed: ClaimedPartition, *, fetched: int = 7, at: int = 1) -> None:
+async def advance(
+    world: World, claimed: ClaimedPartition, *, fetched: int = 7, at: int = 1, number: int = 0
+) -> bool:
     async with world.pool.connection() as conn:
         progress = Progress(cursor={"ranges": [{"lab_grown": False, "price_from": at}]}, fetched=fetched)
-        await leases.advance_partition(conn, claimed, progress, lease_seconds=LEASE)
+        return await leases.advance_partition(
+            conn, claimed, progress, number=claimed.commits + number, lease_seconds=LEASE
+        )
 
 
 async def leave(
@@ -147,6 +151,22 @@ async def test_a_late_worker_that_nobody_replaced_may_go_on(world: World) -> Non
     await advance(world, claimed)
 
     assert await claim(world, run) is None, "the progress extended the lease"
+
+
+async def test_a_commit_whose_answer_was_lost_counts_once(world: World) -> None:
+    run = await world.plan()
+    claimed = await must_claim(world, run)
+    assert await advance(world, claimed, at=1, number=0)
+
+    assert not await advance(world, claimed, at=1, number=0)
+    assert await advance(world, claimed, at=2, number=1)
+    with pytest.raises(LeaseLost):
+        await advance(world, claimed, at=1, number=0)
+
+    await world.expire_lease(run.run_id, "natural-01")
+    again = await must_claim(world, run)
+    assert (again.commits, again.cursor["ranges"][0]["price_from"]) == (2, 2)
+    assert (await world.partitions(run.run_id))["natural-01"].fetched_records == 14
 
 
 async def test_a_forged_token_is_refused(world: World) -> None:

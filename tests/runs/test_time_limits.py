@@ -65,7 +65,9 @@ async def test_a_run_that_is_overdue_while_it_is_read_fails_and_lets_its_partiti
     assert f"diamond retry {run.run_id}" in alert.text
     async with world.pool.connection() as conn:
         with pytest.raises(LeaseLost):
-            await leases.advance_partition(conn, held, Progress(cursor={}, fetched=5), lease_seconds=60)
+            await leases.advance_partition(
+                conn, held, Progress(cursor={}, fetched=5), number=0, lease_seconds=60
+            )
 
 
 async def test_a_retry_reads_what_was_left_and_has_the_whole_time_again(world: World) -> None:

@@ -1,6 +1,7 @@
 """A worker: wakes up on a message, leases the partition it names, reads it, and reports how that ended."""
 
 import asyncio
+import itertools
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -185,8 +186,10 @@ class Worker:
         await self._end_failed(item, claimed, str(error), counts=counts, wait=error.retry_after_seconds)
 
     async def _read(self, source: StoneSource, claimed: ClaimedPartition) -> None:
+        numbers = itertools.count(claimed.commits)
+
         async def commit(selection: Selection, batch: Batch, progress: Progress) -> None:
-            await self._commit(claimed, selection, batch, progress)
+            await self._commit(claimed, next(numbers), selection, batch, progress)
 
         reader = PartitionReader(source, claimed, self._settings.reading, clock=self._clock, commit=commit)
         await self._keep_while(claimed, reader.read())
@@ -201,14 +204,16 @@ class Worker:
         return await keep_while(work, renew, lease_seconds=self._settings.lease_seconds, clock=self._clock)
 
     async def _commit(
-        self, claimed: ClaimedPartition, asked: Selection, batch: Batch, progress: Progress
+        self, claimed: ClaimedPartition, number: int, asked: Selection, batch: Batch, progress: Progress
     ) -> None:
         """Raw rows, cursor, lease: one transaction, and the fence first, so that a stranger's lease writes nothing."""
 
         async def work(conn: AsyncConnection[Any]) -> None:
-            await leases.advance_partition(
-                conn, claimed, progress, lease_seconds=self._settings.lease_seconds
+            is_new = await leases.advance_partition(
+                conn, claimed, progress, number=number, lease_seconds=self._settings.lease_seconds
             )
+            if not is_new:
+                return
             stored = await store_stones(conn, claimed.feed, claimed.run_id, asked, batch.stones)
             refused = [
                 (f"{claimed.run_id}:{claimed.partition_id}:refused:{sha256(row.payload).hexdigest()}", row)
@@ -216,12 +221,7 @@ class Worker:
             ]
             await store_unreadable(conn, claimed.feed, claimed.run_id, [*batch.unreadable, *refused])
             if stored.unchanged or refused:
-                await leases.advance_partition(
-                    conn,
-                    claimed,
-                    Progress(cursor=progress.cursor, unchanged=stored.unchanged, unreadable=len(refused)),
-                    lease_seconds=self._settings.lease_seconds,
-                )
+                await leases.note_stored(conn, claimed, unchanged=stored.unchanged, unreadable=len(refused))
 
         await run_in_transaction(self._pool, work)
         self._full_disk.note_room()

@@ -61,17 +61,26 @@ async def renew_partition(
 
 
 async def advance_partition(
-    conn: AsyncConnection[Any], claimed: ClaimedPartition, progress: Progress, *, lease_seconds: float
-) -> None:
-    """Move the cursor and extend the lease, in the caller's transaction with the rows it stands for."""
+    conn: AsyncConnection[Any],
+    claimed: ClaimedPartition,
+    progress: Progress,
+    *,
+    number: int,
+    lease_seconds: float,
+) -> bool:
+    """Move the cursor and extend the lease, in the caller's transaction with the rows it stands for.
+
+    ``number`` counts this partition's commits from ``claimed.commits`` on. False when the one of this number happened
+    already and only its answer was lost: then nothing is left to do. Raises LeaseLost.
+    """
+    step = {**_fence(claimed), "number": number}
     cursor = await conn.execute(
         QUERIES["advance_partition"],
         {
-            **_fence(claimed),
+            **step,
             "cursor": Jsonb(progress.cursor),
             "fetched": progress.fetched,
             "distinct": progress.distinct,
-            "unchanged": progress.unchanged,
             "unreadable": progress.unreadable,
             "pages": progress.pages,
             "disputed": progress.disputed,
@@ -79,8 +88,21 @@ async def advance_partition(
             "lease": timedelta(seconds=lease_seconds),
         },
     )
+    if await cursor.fetchone() is not None:
+        return True
+    cursor = await conn.execute(QUERIES["has_advanced"], step)
     if await cursor.fetchone() is None:
         raise _lost(claimed)
+    return False
+
+
+async def note_stored(
+    conn: AsyncConnection[Any], claimed: ClaimedPartition, *, unchanged: int, unreadable: int
+) -> None:
+    """Add what storing the rows found out, in the transaction that advanced the partition."""
+    await conn.execute(
+        QUERIES["note_stored"], {**_fence(claimed), "unchanged": unchanged, "unreadable": unreadable}
+    )
 
 
 async def count_failures(conn: AsyncConnection[Any], claimed: ClaimedPartition) -> int:

@@ -182,7 +182,7 @@ class ClaimedPartition:
     """A partition under lease: everything a worker needs, and the token that fences its writes.
 
     ``database_time`` is the server's clock at the claim; fetch times are counted on from it, so that two workers
-    with different clocks still agree on which answer is newer.
+    with different clocks still agree on which answer is newer. ``commits`` is the number of the next commit.
     """
 
     run_id: UUID
@@ -196,6 +196,7 @@ class ClaimedPartition:
     updated_to: datetime
     trace_id: str
     cursor: dict[str, Any]
+    commits: int
     attempt: int
     failures: int
     lease_token: UUID
@@ -237,7 +238,6 @@ class Progress:
     cursor: dict[str, Any]
     fetched: int = 0
     distinct: int = 0
-    unchanged: int = 0
     unreadable: int = 0
     pages: int = 0
     disputed: bool = False

@@ -84,7 +84,7 @@ WHERE p.run_id = %(run_id)s
   )
 RETURNING
     p.run_id, p.partition_id, r.feed, p.kind = 'catch_up' AS is_catch_up, p.lab_grown, p.price_from, p.price_to,
-    r.updated_from, r.updated_to, r.trace_id, p.cursor, p.attempts AS attempt, p.failures, p.lease_token,
+    r.updated_from, r.updated_to, r.trace_id, p.cursor, p.commits, p.attempts AS attempt, p.failures, p.lease_token,
     clock_timestamp() AS database_time;
 
 -- name: close_abandoned_attempts
@@ -128,13 +128,14 @@ RETURNING 1;
 
 -- name: advance_partition
 -- The fence: no row comes back when the lease is another's or the run is no longer ingesting, and the caller's
--- transaction, with the raw rows it wrote, is rolled back. Only a cursor that moved is progress: rows stored on the
--- way through a range that is never finished are read again by every attempt.
+-- transaction, with the raw rows it wrote, is rolled back; nor when this commit, by its number, happened already. Only a
+-- cursor that moved is progress: rows stored on the way through a range that is never finished are read again by every
+-- attempt.
 UPDATE partition_progress AS p
 SET cursor = %(cursor)s,
+    commits = p.commits + 1,
     fetched_records = p.fetched_records + %(fetched)s,
     distinct_records = p.distinct_records + %(distinct)s,
-    unchanged_records = p.unchanged_records + %(unchanged)s,
     unreadable_records = p.unreadable_records + %(unreadable)s,
     pages_read = p.pages_read + %(pages)s,
     count_disputed = p.count_disputed OR %(disputed)s,
@@ -146,9 +147,28 @@ FROM run_metadata AS r
 WHERE p.run_id = %(run_id)s
   AND p.partition_id = %(partition_id)s
   AND p.lease_token = %(lease_token)s
+  AND p.commits = %(number)s
   AND r.run_id = p.run_id
   AND r.state = 'ingesting'
 RETURNING 1;
+
+-- name: has_advanced
+-- A commit whose answer was lost, looked for by its number.
+SELECT 1
+FROM partition_progress
+WHERE run_id = %(run_id)s
+  AND partition_id = %(partition_id)s
+  AND lease_token = %(lease_token)s
+  AND commits = %(number)s + 1;
+
+-- name: note_stored
+-- What is only known once the rows are stored, in the transaction that advanced the partition.
+UPDATE partition_progress
+SET unchanged_records = unchanged_records + %(unchanged)s,
+    unreadable_records = unreadable_records + %(unreadable)s
+WHERE run_id = %(run_id)s
+  AND partition_id = %(partition_id)s
+  AND lease_token = %(lease_token)s;
 
 -- name: count_failures
 SELECT failures
