@@ -114,6 +114,14 @@ async def shop(market: Market) -> Client:
     return await market.client("trade")
 
 
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The connection string of a blob storage on loopback."""
+    storage = pytest.importorskip("blob_storage")
+    with storage.run_azurite() as connection:
+        yield connection
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(datetime(2026, 1, 1, tzinfo=UTC))

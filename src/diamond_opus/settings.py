@@ -13,6 +13,13 @@ from diamond_opus.domain.errors import ConfigurationError
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600, allow_inf_nan=False)]
 
+#: Two ways to the same service.
+_EITHER = (
+    ("azure_service_bus_connection_string", "azure_service_bus_namespace"),
+    ("azure_storage_connection_string", "azure_storage_account_url"),
+)
+_JOB = ("azure_subscription_id", "azure_resource_group", "azure_scheduler_job_name")
+
 
 class Settings(BaseSettings):
     """One frozen object. Field names are the variables' names in lower case; SPEC's names are kept.
@@ -112,9 +119,15 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
-    # Named by SPEC, used by the Azure transports that this release does not have.
+    # Azure: queues and watermarks there instead of in PostgreSQL, by a connection string or by an identity.
     azure_service_bus_connection_string: SecretStr | None = None
+    azure_service_bus_namespace: str | None = None
     azure_storage_connection_string: SecretStr | None = None
+    azure_storage_account_url: str | None = None
+    # The job that plans the runs that people start; without it the API plans them itself.
+    azure_subscription_id: str | None = None
+    azure_resource_group: str | None = None
+    azure_scheduler_job_name: str | None = None
 
     @field_validator("scheduler_cron", "full_run_cron")
     @classmethod
@@ -144,17 +157,34 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as https://integrations.nivoda.net/api/diamonds")
         return value
 
+    @field_validator("azure_service_bus_namespace")
+    @classmethod
+    def _is_host(cls, value: str | None) -> str | None:
+        if value is not None and ("/" in value or "." not in value):
+            raise ValueError("must be the namespace's host name, such as diamond-prod.servicebus.windows.net")
+        return value
+
+    @field_validator("azure_storage_account_url")
+    @classmethod
+    def _is_https(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("https://"):
+            raise ValueError("must be the blob endpoint, such as https://diamondprod.blob.core.windows.net")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> "Settings":
         if self.nivoda_endpoint is not None:
             for name in ("nivoda_username", "nivoda_password"):
                 if getattr(self, name) is None:
                     raise ValueError(f"{name.upper()} is missing: NIVODA_ENDPOINT needs an account")
-        if self.azure_service_bus_connection_string or self.azure_storage_connection_string:
-            raise ValueError(
-                "AZURE_SERVICE_BUS_CONNECTION_STRING and AZURE_STORAGE_CONNECTION_STRING are not supported by this "
-                "release; unset them, queues and watermark are kept in PostgreSQL"
-            )
+        for given, other in _EITHER:
+            if getattr(self, given) is not None and getattr(self, other) is not None:
+                raise ValueError(
+                    f"{given.upper()} and {other.upper()} are both set; keep the one that is meant"
+                )
+        job = [getattr(self, name) for name in _JOB]
+        if any(job) and not all(job):
+            raise ValueError(f"{', '.join(_JOB).upper()}: set all three, or none")
         return self
 
     @property
@@ -171,6 +201,14 @@ class Settings(BaseSettings):
             f"postgresql://{quote(self.database_username, safe='')}{password}"
             f"@{self.database_host}:{self.database_port}/{quote(self.database_name, safe='')}"
         )
+
+    @property
+    def uses_service_bus(self) -> bool:
+        return bool(self.azure_service_bus_connection_string or self.azure_service_bus_namespace)
+
+    @property
+    def uses_blob_storage(self) -> bool:
+        return bool(self.azure_storage_connection_string or self.azure_storage_account_url)
 
     @property
     def supplier_is_simulator(self) -> bool:

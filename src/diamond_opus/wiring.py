@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from diamond_opus import azure
 from diamond_opus.alerts.log import LogAlerts
 from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.alerts.recorded import RecordedAlerts
@@ -36,6 +37,7 @@ from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Queue
 from diamond_opus.runs.model import RunType
+from diamond_opus.schedule.container_apps_job import ContainerAppsJob
 from diamond_opus.schedule.count_density import OnCount
 from diamond_opus.schedule.plan_run import PlanningSettings, plan_run
 from diamond_opus.schedule.sweep import Sweeper
@@ -107,6 +109,7 @@ class Pipeline:
     clock: Clock
     process_id: UUID
     traders: Mapping[str, Trader] = field(default_factory=dict)
+    scheduler_job: ContainerAppsJob | None = None
 
     async def plan_run(
         self,
@@ -268,24 +271,44 @@ async def open_pipeline(
             budget = _budget(settings, pool, clock, unlimited=unlimited)
             nivoda = await stack.enter_async_context(_open_source(settings, budget, clock))
             sources[NIVODA], traders[NIVODA] = nivoda, NivodaTrading(nivoda.connection)
+        job: ContainerAppsJob | None = None
+        if settings.azure_scheduler_job_name is not None:
+            job = await stack.enter_async_context(azure.open_scheduler_job(settings))
         yield Pipeline(
             settings=settings,
             pool=pool,
             sources=sources,
             traders=traders,
             mappers=mappers(),
-            queues={name: _queue(name, pool, clock, own=own_queues) for name in QUEUES},
-            watermarks=PostgresWatermarkStore(pool),
+            queues=await stack.enter_async_context(_open_queues(settings, pool, clock, own=own_queues)),
+            watermarks=await stack.enter_async_context(_open_watermarks(settings, pool)),
             alerts=RecordedAlerts(pool, LogAlerts(), service=service),
             clock=clock,
             process_id=uuid4(),
+            scheduler_job=job,
         )
 
 
-def _queue(name: str, pool: Pool, clock: Clock, *, own: bool) -> Queue:
+@asynccontextmanager
+async def _open_queues(
+    settings: Settings, pool: Pool, clock: Clock, *, own: bool
+) -> AsyncIterator[Mapping[str, Queue]]:
     if own:
-        return MemoryQueue(name, LIMITS[name], clock=clock)
-    return PostgresQueue(pool, name, LIMITS[name], clock=clock)
+        yield {name: MemoryQueue(name, LIMITS[name], clock=clock) for name in QUEUES}
+    elif settings.uses_service_bus:
+        async with azure.open_queues(settings, QUEUES, clock) as queues:
+            yield queues
+    else:
+        yield {name: PostgresQueue(pool, name, LIMITS[name], clock=clock) for name in QUEUES}
+
+
+@asynccontextmanager
+async def _open_watermarks(settings: Settings, pool: Pool) -> AsyncIterator[WatermarkStore]:
+    if settings.uses_blob_storage:
+        async with azure.open_watermarks(settings) as watermarks:
+            yield watermarks
+    else:
+        yield PostgresWatermarkStore(pool)
 
 
 def supplier_account(settings: Settings) -> NivodaAccount:
@@ -319,6 +342,7 @@ def check_settings(settings: Settings) -> None:
     """Raise ConfigurationError for values that are refused only where they are used; asks nobody, starts nothing."""
     supplier_account(settings)
     validate_filter(settings.nivoda_filter or "")
+    azure.check_settings(settings)
     try:
         planning_settings(settings)
     except ValueError as error:

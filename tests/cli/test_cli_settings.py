@@ -17,9 +17,29 @@ CASES = [
     ("run", {"heatmap_max_price": "1000"}, "HEATMAP_*: dense_zone_threshold is 20000"),
     (
         "worker",
-        {"azure_service_bus_connection_string": "Endpoint=sb://x"},
-        "AZURE_SERVICE_BUS_CONNECTION_STRING",
+        {"azure_service_bus_connection_string": "SharedAccessKey=hush-hush"},
+        "AZURE_SERVICE_BUS_CONNECTION_STRING is no connection string",
     ),
+    (
+        "consolidator",
+        {"azure_storage_connection_string": "hush-hush"},
+        "AZURE_STORAGE_CONNECTION_STRING is no connection string",
+    ),
+    (
+        "worker",
+        {
+            "azure_service_bus_connection_string": "Endpoint=sb://x",
+            "azure_service_bus_namespace": "x.servicebus.windows.net",
+        },
+        "AZURE_SERVICE_BUS_CONNECTION_STRING and AZURE_SERVICE_BUS_NAMESPACE are both set",
+    ),
+    ("worker", {"azure_service_bus_namespace": "sb://x/"}, "AZURE_SERVICE_BUS_NAMESPACE ('sb://x/')"),
+    (
+        "api",
+        {"azure_storage_account_url": "diamondprod"},
+        "AZURE_STORAGE_ACCOUNT_URL: must be the blob endpoint",
+    ),
+    ("api", {"azure_resource_group": "diamond-prod-rg"}, "AZURE_SCHEDULER_JOB_NAME: set all three, or none"),
 ]
 
 

@@ -15,7 +15,7 @@ from diamond_opus.queue.protocol import CONSOLIDATE
 from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import LeaseLost, Run, RunState, RunType
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
-from diamond_opus.watermark.protocol import Watermark, advance
+from diamond_opus.watermark.protocol import Watermark, WatermarkUnavailable, advance
 from pipeline_builders import Pool, World, consolidate_message, received
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 
@@ -315,6 +315,28 @@ async def test_consolidators_that_fail_together_use_one_attempt(pool: Pool) -> N
 
     assert (await world.get_run(run.run_id)).state is RunState.FAILED
     assert world.alerts.events == ["consolidation_failed"]
+
+
+async def test_a_watermark_store_that_is_away_is_waited_for(world: World) -> None:
+    class Away(PostgresWatermarkStore):
+        async def read(self, feed: str) -> Watermark | None:
+            raise WatermarkUnavailable("watermarks/nivoda.json: the blob storage is out of reach")
+
+    run = await world.read_run()
+    present, world.watermarks = world.watermarks, Away(world.pool)
+    consolidator = world.another_process().consolidator()
+    for _ in range(7):
+        await consolidator.consolidate(run.run_id)
+        await world.rows("UPDATE run_metadata SET next_attempt_at = NULL")
+
+    waiting = await world.row("SELECT state, attempts, error FROM run_metadata")
+    assert (waiting["state"], waiting["attempts"]) == ("consolidating", 0)
+    assert "out of reach" in waiting["error"]
+
+    world.watermarks = present
+    await world.another_process().consolidator().consolidate(run.run_id)
+    assert (await world.get_run(run.run_id)).state is RunState.COMPLETED
+    assert await world.watermark() == run.updated_to
 
 
 async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> None:

@@ -1,13 +1,14 @@
 """What every queue promises, whatever carries it. A further transport joins by one more ``Bench`` factory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
-from diamond_opus.db.pool import Pool
+from diamond_opus.db.pool import open_pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED, QueueLimits
 from diamond_opus.queue.memory import MemoryQueue
@@ -37,31 +38,51 @@ class Bench:
         return not await self.queue.receive(10, wait_seconds=0)
 
 
-def memory_bench(_request: pytest.FixtureRequest) -> Bench:
+@asynccontextmanager
+async def memory_bench(_request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
 
     async def elapse(seconds: float) -> None:
         clock.advance(seconds=seconds)
 
-    return Bench(MemoryQueue(WORK_ITEMS, LIMITS, clock=clock), elapse)
+    yield Bench(MemoryQueue(WORK_ITEMS, LIMITS, clock=clock), elapse)
 
 
-def postgres_bench(request: pytest.FixtureRequest) -> Bench:
-    pool: Pool = request.getfixturevalue("pool")
+@asynccontextmanager
+async def postgres_bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with open_pool(
+        request.getfixturevalue("database_url"), application_name="test", max_size=8
+    ) as pool:
 
-    async def elapse(seconds: float) -> None:
-        async with pool.connection() as connection:
-            await connection.execute(
-                "UPDATE pgmq.q_work_items SET vt = vt - make_interval(secs => %s)", [seconds]
-            )
+        async def elapse(seconds: float) -> None:
+            async with pool.connection() as connection:
+                await connection.execute(
+                    "UPDATE pgmq.q_work_items SET vt = vt - make_interval(secs => %s)", [seconds]
+                )
 
-    return Bench(PostgresQueue(pool, WORK_ITEMS, LIMITS), elapse)
+        yield Bench(PostgresQueue(pool, WORK_ITEMS, LIMITS), elapse)
 
 
-@pytest.fixture(params=[memory_bench, postgres_bench], ids=["memory", "postgres"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    make: Callable[[pytest.FixtureRequest], Bench] = request.param
-    return make(request)
+@asynccontextmanager
+async def service_bus_bench(_request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """The real SDK against a broker on loopback, whose clock a test moves."""
+    service_bus = pytest.importorskip("service_bus")
+
+    async with service_bus.open_queue(WORK_ITEMS, LIMITS) as (queue, broker):
+
+        async def elapse(seconds: float) -> None:
+            await asyncio.to_thread(broker.advance, seconds)
+
+        yield Bench(queue, elapse)
+
+
+@pytest.fixture(
+    params=[memory_bench, postgres_bench, service_bus_bench], ids=["memory", "postgres", "service bus"]
+)
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    open_bench: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Bench]] = request.param
+    async with open_bench(request) as opened:
+        yield opened
 
 
 async def test_messages_come_in_the_order_in_which_they_were_sent(bench: Bench) -> None:
@@ -80,7 +101,9 @@ async def test_a_big_batch_keeps_its_order_also_after_being_given_back(bench: Be
     for message in reversed(await bench.queue.receive(100, wait_seconds=0)):
         await bench.queue.abandon(message)
 
-    received = await bench.queue.receive(300, wait_seconds=0)
+    received: list[Received] = []
+    while messages := await bench.queue.receive(300, wait_seconds=0):
+        received += messages
 
     assert [message.body["n"] for message in received] == numbers
 

@@ -1,12 +1,14 @@
 """What every watermark store promises, and that ``advance`` on top of it never moves a watermark back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from diamond_opus.db.pool import open_pool
 from diamond_opus.watermark.memory import MemoryWatermarkStore
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.watermark.protocol import Watermark, WatermarkConflict, WatermarkStore, advance
@@ -21,18 +23,32 @@ def later(hours: float) -> Watermark:
     )
 
 
-def memory_store(_request: pytest.FixtureRequest) -> WatermarkStore:
-    return MemoryWatermarkStore()
+@asynccontextmanager
+async def memory_store(_request: pytest.FixtureRequest) -> AsyncIterator[WatermarkStore]:
+    yield MemoryWatermarkStore()
 
 
-def postgres_store(request: pytest.FixtureRequest) -> WatermarkStore:
-    return PostgresWatermarkStore(request.getfixturevalue("pool"))
+@asynccontextmanager
+async def postgres_store(request: pytest.FixtureRequest) -> AsyncIterator[WatermarkStore]:
+    async with open_pool(
+        request.getfixturevalue("database_url"), application_name="test", max_size=8
+    ) as pool:
+        yield PostgresWatermarkStore(pool)
 
 
-@pytest.fixture(params=[memory_store, postgres_store], ids=["memory", "postgres"])
-def store(request: pytest.FixtureRequest) -> WatermarkStore:
-    make: Callable[[pytest.FixtureRequest], WatermarkStore] = request.param
-    return make(request)
+@asynccontextmanager
+async def blob_store(request: pytest.FixtureRequest) -> AsyncIterator[WatermarkStore]:
+    """Azure's own client against Azurite."""
+    storage = pytest.importorskip("blob_storage")
+    async with storage.open_store(request.getfixturevalue("azurite")) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[memory_store, postgres_store, blob_store], ids=["memory", "postgres", "blob"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[WatermarkStore]:
+    open_store: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[WatermarkStore]] = request.param
+    async with open_store(request) as opened:
+        yield opened
 
 
 class MeetingStore:

@@ -90,15 +90,16 @@ def demo(
 
 
 def _prepare(*, quiet: bool) -> Settings:
-    """The settings, but whatever the environment says a demo never asks a real supplier.
+    """The settings, but whatever the environment says a demo never asks a real supplier, nor Azure.
 
     The simulator's odd answers are told by the summary; one warning for each would bury the bars.
     """
     settings = prepare("demo", quiet=quiet)
     if quiet and settings.log_level == "INFO":
         logging.getLogger().setLevel(logging.ERROR)
-    suppliers = ("nivoda_endpoint", "nivoda_username", "nivoda_password", "nivoda_filter")
-    return settings.model_copy(update=dict.fromkeys(suppliers))
+    elsewhere = [name for name in Settings.model_fields if name.startswith("azure_")]
+    suppliers = ["nivoda_endpoint", "nivoda_username", "nivoda_password", "nivoda_filter"]
+    return settings.model_copy(update=dict.fromkeys(suppliers + elsewhere))
 
 
 async def _demo(settings: Settings, options: Options, listener: socket.socket | None) -> Run:

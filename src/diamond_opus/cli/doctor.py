@@ -40,6 +40,7 @@ LEAST_FREE_BYTES = 1024**3
 
 #: Nobody waits for a doctor as long as for a run.
 _LONGEST_ANSWER_MS = 10_000
+_MOST_DEAD_LETTERS = 100
 
 
 class Verdict(StrEnum):
@@ -206,14 +207,15 @@ class _Examination:
     async def _queues(self) -> str:
         told, dead = [], 0
         for name, queue in self._wired.queues.items():
+            dead += len(await queue.dead_letters(_MOST_DEAD_LETTERS))
             if isinstance(queue, PostgresQueue):
                 depth = await queue.depth()
-                dead += depth.dead
                 told.append(f"{name} {depth.visible + depth.hidden}")
-        waiting = f"messages waiting: {', '.join(told)}"
+        where = f"messages waiting: {', '.join(told)}" if told else "Azure Service Bus has all of them"
         if dead:
-            raise Doubtful(f"{waiting}; {dead} dead letters: the log says why each was set aside")
-        return waiting
+            several = f"{dead} or more" if dead >= _MOST_DEAD_LETTERS else str(dead)
+            raise Doubtful(f"{where}; {several} dead letters: the dashboard says why each was set aside")
+        return where
 
     async def _watermark(self) -> str:
         told = []
@@ -225,7 +227,8 @@ class _Examination:
                 else "none yet: the first run is a full one"
             )
             told.append(f"{feed}: {at}")
-        return "; ".join(told)
+        where = "in Azure Blob Storage, " if self._settings.uses_blob_storage else ""
+        return where + "; ".join(told)
 
     async def _supplier(self) -> str:
         account = supplier_account(self._settings)

@@ -1,6 +1,7 @@
 """One run in one process: plan it or find the unfinished one, read, consolidate, until it is over."""
 
 import asyncio
+from uuid import UUID
 
 from diamond_opus.cli.follow import View, follow
 from diamond_opus.runs import leases, store
@@ -11,9 +12,11 @@ from diamond_opus.wiring import Pipeline
 _SWEEP_SECONDS = 5
 
 
-async def plan(pipeline: Pipeline, feed: str, run_type: RunType | None, view: View) -> Run:
+async def plan(
+    pipeline: Pipeline, feed: str, run_type: RunType | None, view: View, *, run_id: UUID | None = None
+) -> Run:
     """Plan a new run and wake its workers. Raises RunRefused while the feed has an active one."""
-    run_id = await pipeline.plan_run(feed, run_type, on_count=view.counting)
+    run_id = await pipeline.plan_run(feed, run_type, on_count=view.counting, run_id=run_id)
     async with pipeline.pool.connection() as conn:
         return await store.get_run(conn, run_id)
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -57,13 +58,14 @@ def schedule(
     feed: FeedOption = FEEDS[0],
     run_type: TypeOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    run_id: Annotated[UUID | None, typer.Option("--run-id", help="The id that was promised for it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Plan a run and queue its partitions for the workers."""
     settings = prepare("scheduler", quiet=console.is_terminal or as_json)
     _check_feed(feed)
     check_settings(settings)
-    planned = run_async(_schedule(settings, feed, _chosen(settings, run_type), wait, as_json))
+    planned = run_async(_schedule(settings, feed, _chosen(settings, run_type), run_id, wait, as_json))
     if wait:
         _finish(planned, as_json)
     elif as_json:
@@ -73,7 +75,7 @@ def schedule(
 
 
 async def _schedule(
-    settings: Settings, feed: str, run_type: RunType | None, wait: bool, as_json: bool
+    settings: Settings, feed: str, run_type: RunType | None, run_id: UUID | None, wait: bool, as_json: bool
 ) -> Run:
     async with open_database(settings) as url:
         await migrate_database(url)
@@ -82,7 +84,7 @@ async def _schedule(
             stop_on_signals() as stop,
         ):
             with view_for(console, silent=as_json) as view:
-                planned = await plan(pipeline, feed, run_type, view)
+                planned = await plan(pipeline, feed, run_type, view, run_id=run_id)
                 if wait:
                     return await follow(pipeline.pool, planned.run_id, view, stop)
                 return planned

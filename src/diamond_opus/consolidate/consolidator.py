@@ -29,7 +29,7 @@ from diamond_opus.runs import consolidating
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.keeping import keep_while
 from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunType
-from diamond_opus.watermark.protocol import Watermark, WatermarkStore, advance
+from diamond_opus.watermark.protocol import Watermark, WatermarkStore, WatermarkUnavailable, advance
 
 log = get_logger("consolidate")
 
@@ -285,11 +285,15 @@ class Consolidator:
     async def _postpone(self, run: Run, error: Exception) -> None:
         """Try again later; what no retry can mend, or what failed too often, fails the run and alerts.
 
-        A database that serves nobody and a supplier who answers nobody are waited for, however long it takes. A
-        database that is away cannot even be told, and raises; the sweeper finds the run when it is back.
+        A database that serves nobody, a watermark store and a supplier that answer nobody are waited for, however long
+        it takes. A database that is away cannot even be told, and raises; the sweeper finds the run when it is back.
         """
         attempts = 1 if isinstance(error, Fatal) else self._settings.max_attempts
-        waits_for_others = is_outage(error) or await self._outage.is_cause(error, self._sources.get(run.feed))
+        waits_for_others = (
+            is_outage(error)
+            or isinstance(error, WatermarkUnavailable)
+            or await self._outage.is_cause(error, self._sources.get(run.feed))
+        )
         wished = error.retry_after_seconds if isinstance(error, Retryable) else None
         await self._full_disk.tell(error, run.run_id)
         async with self._pool.connection() as conn:

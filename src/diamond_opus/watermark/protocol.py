@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.errors import DiamondError, Retryable
 
 
 class WatermarkConflict(DiamondError):
     """Somebody else moved the watermark since it was read; read it again and decide anew."""
+
+
+class WatermarkUnavailable(Retryable):
+    """The store answers nobody now: that says nothing about the run that met it, and is waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from diamond_opus.api.query_string import refuse_parameters
 from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_triggers import StartBody, Started
 from diamond_opus.db.audit import record_act
-from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunType
+from diamond_opus.schedule.container_apps_job import ContainerAppsJob
 
 router = APIRouter(prefix="/triggers", tags=["triggers"], route_class=GuardedRoute)
 
@@ -37,13 +38,15 @@ async def start_run(
 ) -> Response:
     """Answers at once with the run's id; planning asks the supplier for counts and takes seconds to minutes.
 
+    Where a scheduler job is configured (AZURE_SCHEDULER_JOB_NAME) it is started and plans the run, else this process.
+
     The run appears under that id when its plan is whole. If planning fails nothing is stored of it, and the error log
     has the reason. While the feed has an active run, or one is planned, the answer is 409.
     """
     refuse_parameters(request)
     body = body or StartBody()
     feed = read_feed(body.feed)
-    if feed not in dependencies.pipeline.sources:
+    if dependencies.pipeline.scheduler_job is None and feed not in dependencies.pipeline.sources:
         raise ApiError(
             503,
             ErrorCode.SERVICE_UNAVAILABLE,
@@ -56,13 +59,7 @@ async def start_run(
     settings = dependencies.pipeline.settings
     chosen = body.run_type or settings.run_type
     run_type = RunType(chosen) if chosen else None
-    parts.planning.add(feed)
-    try:
-        await _note_start(dependencies, caller.id, feed, run_type, run_id)
-    except BaseException:
-        parts.planning.discard(feed)
-        raise
-    parts.background.start(_plan(dependencies, parts, feed, run_type, run_id))
+    await _begin(dependencies, parts, caller.id, feed, run_type, run_id)
     content = {
         "message": f"a run of {feed} is being planned",
         "runId": run_id,
@@ -72,6 +69,45 @@ async def start_run(
         "requestedAt": dependencies.clock.now(),
     }
     return answer_json({"data": content}, status=202)
+
+
+async def _begin(
+    dependencies: ApiDependencies,
+    parts: OperatorParts,
+    actor: str,
+    feed: str,
+    run_type: RunType | None,
+    run_id: UUID,
+) -> None:
+    """The job plans the run, or this process in its background."""
+    parts.planning.add(feed)
+    is_planned_here = False
+    try:
+        await _note_start(dependencies, actor, feed, run_type, run_id)
+        if dependencies.pipeline.scheduler_job is not None:
+            await _start_job(dependencies.pipeline.scheduler_job, feed, run_type, run_id)
+        else:
+            parts.background.start(_plan(dependencies, parts, feed, run_type, run_id))
+            is_planned_here = True
+    finally:
+        if not is_planned_here:
+            parts.planning.discard(feed)
+
+
+async def _start_job(job: ContainerAppsJob, feed: str, run_type: RunType | None, run_id: UUID) -> None:
+    """Raises ApiError, with the command that does without the job."""
+    command = ["diamond", "schedule", "--feed", feed, "--run-id", str(run_id)]
+    command += ["--type", run_type] if run_type else []
+    try:
+        execution = await job.start(command)
+    except (Retryable, Fatal) as error:
+        raise ApiError(
+            503,
+            ErrorCode.SERVICE_UNAVAILABLE,
+            str(error),
+            hint=f"Without the job, where the supplier's settings are: {' '.join(command)}",
+        ) from error
+    log.info("scheduler_job_started", run_id=run_id, feed=feed, execution=execution)
 
 
 async def _note_start(

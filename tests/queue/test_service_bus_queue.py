@@ -1,0 +1,228 @@
+"""What a queue in Service Bus does beyond the contract: its limits, its failures, and the traps of its SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from diamond_opus.domain.errors import Fatal, Retryable
+from diamond_opus.queue.consumer import consume
+from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED, QueueLimits
+from diamond_opus.queue.messages import PoisonMessage, WorkItem
+from diamond_opus.queue.protocol import WORK_ITEMS, Message, Received
+
+service_bus = pytest.importorskip("service_bus")
+
+from azure.servicebus import ServiceBusMessage  # noqa: E402 - only with the extra azure
+from azure.servicebus.aio import ServiceBusClient  # noqa: E402
+
+from diamond_opus.queue.service_bus import ServiceBusQueue  # noqa: E402
+
+LIMITS = QueueLimits(lease_seconds=30, max_deliveries=3)
+
+
+@dataclass(frozen=True)
+class Bus:
+    queue: ServiceBusQueue
+    broker: Any
+
+    async def send(self, *numbers: int, size: int = 0) -> None:
+        await self.queue.send([Message({"n": n, "text": "x" * size}, f"id-{n}") for n in numbers])
+
+    async def receive_one(self) -> Received:
+        [message] = await self.queue.receive(1, wait_seconds=5)
+        return message
+
+    def waiting(self) -> int:
+        counts = self.broker.counts(WORK_ITEMS)
+        return int(counts.active + counts.scheduled)
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[Bus]:
+    async with service_bus.open_queue(WORK_ITEMS, LIMITS) as (queue, broker):
+        yield Bus(queue, broker)
+
+
+async def test_messages_that_are_more_than_the_bus_takes_at_once_all_arrive(bus: Bus) -> None:
+    """256 KB are the most of a batch; the system before this one lost what was over."""
+    await bus.send(*range(60), size=20_000)
+
+    arrived: set[int] = set()
+    while messages := await bus.queue.receive(20, wait_seconds=1):
+        for message in messages:
+            arrived.add(message.body["n"])
+            await bus.queue.complete(message)
+    assert arrived == set(range(60))
+
+
+async def test_a_message_larger_than_any_is_refused_and_the_queue_goes_on(bus: Bus) -> None:
+    with pytest.raises(Fatal, match="larger than the bus takes"):
+        await bus.send(1, size=300_000)
+
+    await bus.send(2)
+    assert (await bus.receive_one()).id == "id-2"
+
+
+async def test_a_message_sent_twice_under_one_id_comes_once(bus: Bus) -> None:
+    await bus.send(1)
+    await bus.send(1)
+    await bus.send(2)
+
+    assert [m.id for m in await bus.queue.receive(10, wait_seconds=1)] == ["id-1", "id-2"]
+
+
+async def test_deliveries_are_counted_over_delays_which_the_bus_does_not_know(bus: Bus) -> None:
+    """A delay is a copy under another id, whose count the bus begins anew."""
+    await bus.send(1)
+    for count in range(LIMITS.max_deliveries):
+        message = await bus.receive_one()
+        assert (message.id, message.delivery_count, message.properties) == ("id-1", count, {})
+        await bus.queue.abandon(message, delay_seconds=60)
+        await asyncio.to_thread(bus.broker.advance, 61)
+
+    assert bus.waiting() == 0
+    [dead] = await bus.queue.dead_letters()
+    assert (dead.body["n"], dead.reason) == (1, MAX_DELIVERIES_EXCEEDED)
+
+
+async def test_copies_whose_workers_died_are_set_aside_too(bus: Bus) -> None:
+    await bus.send(1)
+    await bus.queue.abandon(await bus.receive_one(), delay_seconds=60)
+    await asyncio.to_thread(bus.broker.advance, 61)
+    for _ in range(LIMITS.max_deliveries - 1):
+        await bus.receive_one()
+        await asyncio.to_thread(bus.broker.advance, LIMITS.lease_seconds + 1)
+
+    assert await bus.queue.receive(1, wait_seconds=0.5) == []
+    [dead] = await bus.queue.dead_letters()
+    assert dead.reason == MAX_DELIVERIES_EXCEEDED
+
+
+async def test_a_connection_lost_in_mid_work_costs_nothing(bus: Bus) -> None:
+    await bus.send(1, 2)
+    first = await bus.receive_one()
+    assert await asyncio.to_thread(bus.broker.drop_connections) > 0
+
+    await bus.send(3)
+    await bus.queue.complete(first)
+    second = await bus.receive_one()
+    await bus.queue.complete(await bus.queue.renew(second))
+
+    assert [m.id for m in await bus.queue.receive(10, wait_seconds=1)] == ["id-3"]
+    assert bus.waiting() == 1
+
+
+async def test_links_that_the_bus_detaches_come_back(bus: Bus) -> None:
+    await bus.send(1)
+    assert await bus.queue.receive(1, wait_seconds=1)
+    assert await asyncio.to_thread(bus.broker.detach_links) > 0
+
+    await bus.send(2)
+
+    assert (await bus.receive_one()).id == "id-2"
+
+
+async def test_a_busy_bus_is_asked_again_and_then_told(bus: Bus) -> None:
+    bus.broker.faults.reject_sends = [("server-busy", "slow down")]
+    await bus.send(1)
+    assert (await bus.receive_one()).id == "id-1"
+
+    bus.broker.faults.reject_sends = [("server-busy", "slow down")] * 50
+    with pytest.raises(Retryable, match=r"work-items: Service Bus is out of reach: .*slow down"):
+        await bus.send(2)
+
+
+async def test_a_refused_token_is_told_and_asked_for_again(bus: Bus) -> None:
+    """Roles take minutes to be known everywhere, and keys are rotated: nobody has to restart for that."""
+    bus.broker.faults.refuse_tokens = 50
+    with pytest.raises(Retryable, match="refuses this process; check its connection string"):
+        await bus.send(1)
+
+    bus.broker.faults.refuse_tokens = 0
+    await bus.send(1)
+    assert (await bus.receive_one()).id == "id-1"
+
+
+async def test_a_queue_that_nobody_made_is_told_with_the_remedy(bus: Bus) -> None:
+    async with service_bus.open_client(bus.broker) as client:
+        missing = ServiceBusQueue(client, "nowhere", LIMITS)
+        with pytest.raises(Fatal, match=r"nowhere: there is no such queue .*infrastructure/terraform"):
+            await missing.send([Message({})])
+        with pytest.raises(Fatal, match="there is no such queue"):
+            await missing.receive(1)
+        await missing.close()
+
+
+async def test_a_bus_that_is_away_is_told_as_out_of_reach() -> None:
+    nobody = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true;"
+    async with ServiceBusClient.from_connection_string(nobody, retry_total=0) as client:
+        queue = ServiceBusQueue(client, WORK_ITEMS, LIMITS)
+        with pytest.raises(Retryable, match="work-items: Service Bus is out of reach"):
+            await queue.send([Message({})])
+        with pytest.raises(Retryable, match="work-items: Service Bus is out of reach"):
+            await queue.receive(1)
+        await queue.close()
+
+
+async def send_as_another_program(bus: Bus, body: bytes, **properties: Any) -> None:
+    async with service_bus.open_client(bus.broker) as client, client.get_queue_sender(WORK_ITEMS) as sender:
+        await sender.send_messages(ServiceBusMessage(body, application_properties=dict[Any, Any](properties)))
+
+
+async def test_what_another_program_sent_is_read_as_far_as_it_can_be(bus: Bus) -> None:
+    await send_as_another_program(bus, b'{"type": "WORK_ITEM"}', number=7, truth=True)
+
+    message = await bus.receive_one()
+
+    assert message.properties == {"number": "7", "truth": "True"}
+    assert message.id
+
+
+async def test_what_is_no_json_is_poison_and_not_a_crash(bus: Bus) -> None:
+    await send_as_another_program(bus, b"\xff not json")
+
+    with pytest.raises(PoisonMessage, match="expected a JSON object"):
+        WorkItem.from_received(await bus.receive_one())
+
+
+async def test_a_reason_longer_than_the_bus_keeps_is_cut(bus: Bus) -> None:
+    await bus.send(1)
+    await bus.queue.dead_letter(await bus.receive_one(), reason="Fatal", description="é" * 100_000)
+
+    [dead] = await bus.queue.dead_letters()
+    assert 1_000 < len(dead.description.encode()) <= 4_000
+
+
+async def test_a_dead_letter_behind_others_is_replayed_and_they_stay(bus: Bus) -> None:
+    await bus.send(*range(50))
+    while messages := await bus.queue.receive(50, wait_seconds=1):
+        for message in messages:
+            await bus.queue.dead_letter(message, reason="bad")
+    dead = await bus.queue.dead_letters()
+
+    assert await bus.queue.replay(dead[45].id)
+
+    assert (await bus.receive_one()).id == "id-45"
+    assert {left.id for left in await bus.queue.dead_letters()} == {one.id for one in dead} - {dead[45].id}
+    assert await bus.queue.replay(dead[2].id), "it is not locked by the search for the other"
+
+
+async def test_a_consumer_handles_each_message_once_and_renews_what_takes_long() -> None:
+    """The receiver and its settlements share a link that only one task may use at a time."""
+    limits = QueueLimits(lease_seconds=2, max_deliveries=3)
+    handled: list[int] = []
+    async with service_bus.open_queue(WORK_ITEMS, limits) as (queue, broker):
+        await queue.send([Message({"n": n}, f"id-{n}") for n in range(40)])
+
+        async def handle(message: Received) -> None:
+            await asyncio.sleep(4.5 if message.body["n"] == 0 else 0.02)
+            handled.append(message.body["n"])
+
+        tally = await consume(queue, handle, stop=asyncio.Event(), concurrency=8, until_idle=True)
+
+        assert sorted(handled) == list(range(40))
+        assert (tally.completed, tally.unsettled) == (40, 0)
+        assert broker.counts(WORK_ITEMS).active == 0

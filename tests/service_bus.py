@@ -1,0 +1,42 @@
+"""Queues in Azure Service Bus for tests: the real SDK, and a broker on loopback that speaks the bus's protocol to it.
+
+Needs the extra ``azure`` and the group ``broker``; a test that finds them missing is skipped.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytest.importorskip("azure.servicebus", reason="the extra azure is not installed")
+pytest.importorskip("proton", reason="the group broker is not installed")
+
+from azure.servicebus.aio import ServiceBusClient
+
+from diamond_opus.queue.limits import QueueLimits
+from diamond_opus.queue.service_bus import ServiceBusQueue
+from service_bus_broker import QueueOptions, ServiceBusFixture
+
+
+@asynccontextmanager
+async def open_client(broker: ServiceBusFixture) -> AsyncIterator[ServiceBusClient]:
+    async with ServiceBusClient.from_connection_string(
+        broker.connection_string, retry_backoff_factor=0.05, socket_timeout=0.05
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_queue(
+    name: str, limits: QueueLimits, *, duplicate_window: float | None = 600
+) -> AsyncIterator[tuple[ServiceBusQueue, ServiceBusFixture]]:
+    options = QueueOptions(
+        lock_duration=limits.lease_seconds,
+        max_delivery_count=limits.max_deliveries,
+        duplicate_window=duplicate_window,
+    )
+    with ServiceBusFixture({name: options}) as broker:
+        async with open_client(broker) as client:
+            queue = ServiceBusQueue(client, name, limits)
+            yield queue, broker
+            await queue.close()
