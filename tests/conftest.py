@@ -2,6 +2,7 @@
 
 One embedded server runs for each test process, from the first test that needs it. DIAMOND_TEST_DATABASE_URL
 names another one to be used instead: PostgreSQL 15 or newer, and a user who may create databases.
+DIAMOND_POSTGRES_BIN, as for the program itself, names the programs of which the embedded server is made.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 from trade_market import Client, Market, open_market
 
 EXTERNAL_SERVER = os.environ.get("DIAMOND_TEST_DATABASE_URL") or None
+POSTGRES_BIN = os.environ.get("DIAMOND_POSTGRES_BIN") or None
 
 #: Nothing has to outlive a test; no vacuum at odd moments, so that plans and locks are the test's own.
 FAST_SETTINGS = {
@@ -63,8 +65,12 @@ def database_server(quickest_place: Path | None) -> Iterator[str]:
         return
     home = Path(tempfile.mkdtemp(prefix="diamond-tests-", dir=quickest_place))
     home.chmod(0o755)  # as root, the server's own user must be able to enter
+    programs = Path(POSTGRES_BIN) if POSTGRES_BIN else None
     try:
-        with EmbeddedPostgres.start(home, settings=FAST_SETTINGS) as server, _stopped_if_we_die(server, home):
+        with (
+            EmbeddedPostgres.start(home, bin_folder=programs, settings=FAST_SETTINGS) as server,
+            _stopped_if_we_die(server, home),
+        ):
             yield server.url
     finally:
         shutil.rmtree(home)
