@@ -47,7 +47,8 @@ class Home:
             descriptor = os.open(self.folder / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise EmbeddedPostgresError(
-                f"the home {self.folder} cannot be used ({error.strerror}); set DIAMOND_HOME"
+                f"the home {self.folder} cannot be used ({error.strerror}); set DIAMOND_HOME, or DATABASE_URL "
+                "for another server"
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
