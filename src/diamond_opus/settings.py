@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     # Serving.
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, lt=65536)] = 3000
+    monitoring_port: Annotated[int, Field(gt=0, lt=65536)] | None = None
     api_statement_timeout_ms: Positive = 5_000
     rate_limit_read_per_minute: Positive = 600
     rate_limit_trade_per_minute: Positive = 60

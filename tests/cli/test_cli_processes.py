@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +91,44 @@ async def test_bulk_work_gives_way_to_others_on_its_machine(
             while os.getpriority(os.PRIO_PROCESS, process.process.pid) != min(19, ours + 7):  # noqa: ASYNC110 - another process does it
                 await asyncio.sleep(0.05)
         assert (await process.stop(signal.SIGTERM))[0] == 0
+
+
+@pytest.mark.parametrize("command", ["worker", "consolidator"])
+async def test_a_process_that_serves_nobody_tells_those_who_watch_it(
+    diamond: Command, settings: dict[str, Any], command: str, unused_tcp_port: int
+) -> None:
+    address = f"http://127.0.0.1:{unused_tcp_port}"
+    async with (
+        diamond.started(command, monitoring_port=unused_tcp_port, **settings) as process,
+        aiohttp.ClientSession() as http,
+    ):
+        await process.log("process_started")
+        async with http.get(f"{address}/health") as health:
+            assert (health.status, await health.json()) == (200, {"status": "ok"})
+        async with http.get(f"{address}/ready") as ready:
+            assert ready.status == 200
+            assert (await ready.json())["components"] == {
+                "database": {"status": "ok"},
+                "migrations": {"status": "ok"},
+            }
+        with psycopg.connect(settings["database_url"], autocommit=True) as conn:
+            conn.execute(
+                "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)"
+            )
+        await asyncio.sleep(1.1)  # an answer is remembered for a second
+        async with http.get(f"{address}/ready") as ready:
+            assert ready.status == 503
+            assert "diamond db migrate" in (await ready.json())["components"]["migrations"]["problem"]
+        assert (await process.stop(signal.SIGTERM))[0] == 0
+
+
+def test_a_taken_monitoring_port_stops_the_start_with_its_name(
+    diamond: Command, settings: dict[str, Any], unused_tcp_port: int
+) -> None:
+    with socket.create_server(("127.0.0.1", unused_tcp_port)):
+        done = diamond("worker", monitoring_port=unused_tcp_port, **settings)
+    assert done.returncode == 2
+    assert f"port {unused_tcp_port} is in use; choose another with MONITORING_PORT=" in done.stderr
 
 
 async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(

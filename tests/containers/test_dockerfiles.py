@@ -17,15 +17,7 @@ from typer.core import TyperGroup
 from diamond_opus.cli.app import app
 from diamond_opus.settings import Settings
 
-#: Settings that are known by name only until the Azure transports and the worker's monitoring port are there.
-ARRIVING = {
-    "AZURE_SERVICE_BUS_CONNECTION_STRING",
-    "AZURE_SERVICE_BUS_NAMESPACE",
-    "AZURE_STORAGE_CONNECTION_STRING",
-    "AZURE_STORAGE_ACCOUNT_URL",
-    "MONITORING_PORT",
-}
-SETTINGS = {name.upper() for name in Settings.model_fields} | ARRIVING
+SETTINGS = {name.upper() for name in Settings.model_fields}
 #: Of Python and pip, of the shell, of nginx's image.
 OTHERS = {
     "PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PIP_NO_CACHE_DIR", "PIP_DISABLE_PIP_VERSION_CHECK",

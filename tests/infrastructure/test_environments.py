@@ -19,22 +19,12 @@ APPS = ("api", "consolidator", "dashboard", "scheduler", "worker")
 
 #: Variables of containers that are no settings of src/diamond_opus/settings.py yet: they come with the transports, the
 #: mail and the scheduler's start on Azure, on branches of their own. What has become a setting may go from here.
-SETTINGS_TO_COME = {
-    "ALERT_EMAIL_FROM",
-    "ALERT_EMAIL_TO",
-    "AZURE_RESOURCE_GROUP",
-    "AZURE_SCHEDULER_JOB_NAME",
-    "AZURE_SERVICE_BUS_NAMESPACE",
-    "AZURE_STORAGE_ACCOUNT_URL",
-    "AZURE_SUBSCRIPTION_ID",
-    "MONITORING_PORT",
-    "RESEND_API_KEY",
-}
+SETTINGS_TO_COME = {"ALERT_EMAIL_FROM", "ALERT_EMAIL_TO", "RESEND_API_KEY"}
 #: Read by azure-identity itself, and by the dashboard's nginx.
 READ_BY_OTHERS = {"AZURE_CLIENT_ID", "API_URL"}
 
 needs_terraform = pytest.mark.skipif(
-    shutil.which("terraform") is None, reason="terraform is not installed, and no package registry has it"
+    shutil.which("terraform") is None, reason="terraform is missing; no package registry has it"
 )
 
 

@@ -7,12 +7,12 @@ from diamond_opus.api import dashboard
 from diamond_opus.api.auth import Authenticator
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import install_error_handlers
-from diamond_opus.api.health import ReadinessCheck
 from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import openapi_json
 from diamond_opus.api.operators import OperatorParts
 from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
 from diamond_opus.api.routes import make_bare_app
+from diamond_opus.readiness import Readiness
 
 _READABLE_HEADERS = (
     "X-Trace-Id", "X-As-Of", "ETag", "Retry-After", LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER,
@@ -32,7 +32,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.authenticator = Authenticator(dependencies)
     app.state.exporting = set()
     app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
-    app.state.readiness = ReadinessCheck(dependencies)
+    app.state.readiness = Readiness(dependencies.pool, dependencies.pending_migrations, dependencies.clock)
     app.state.openapi_json = openapi_json(dependencies.version)
     app.state.operators = OperatorParts(dependencies)
     app.state.dashboard = dashboard.installed_files()

@@ -1,4 +1,4 @@
-"""The port on which the API is served, taken before anything else is started."""
+"""The port on which a process answers, taken before anything else is started."""
 
 import errno
 import socket
@@ -6,7 +6,7 @@ import socket
 from diamond_opus.domain.errors import ConfigurationError
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, setting: str = "PORT") -> socket.socket:
     """A socket bound to the address; port 0 takes any free one. Raises ConfigurationError saying what to change."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -20,7 +20,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise ConfigurationError(_explain(error, host, port)) from error
+        raise ConfigurationError(_explain(error, host, port, setting)) from error
     listener.setblocking(False)
     return listener
 
@@ -32,9 +32,9 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use; choose another with PORT=…"
+        return f"port {port} is in use; choose another with {setting}=…"
     if error.errno == errno.EACCES:
-        return f"port {port} may not be used by this user; choose one above 1023 with PORT=…"
-    return f"cannot listen on {host}:{port}: {error.strerror}; check HOST and PORT"
+        return f"port {port} may not be used by this user; choose one above 1023 with {setting}=…"
+    return f"cannot listen on {host}:{port}: {error.strerror}; check HOST and {setting}"

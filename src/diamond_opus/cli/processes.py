@@ -5,8 +5,8 @@ import gc
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from diamond_opus.api.listener import bind
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.cli.idle import consolidate_until_idle, work_until_idle
+from diamond_opus.cli.monitoring import serve_monitoring
 from diamond_opus.cli.running import prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_start, ensure_schema, run_together
 from diamond_opus.db.errors import describe_address
@@ -52,15 +53,16 @@ def worker(
     settings = prepare("worker")
     check_start(settings)
     os.nice(settings.process_niceness)
-    run_async(_worker(settings, until_idle))
+    with _monitoring_port(settings) as listener:
+        run_async(_worker(settings, until_idle, listener))
 
 
-async def _worker(settings: Settings, until_idle: bool) -> None:
+async def _worker(settings: Settings, until_idle: bool, listener: socket.socket | None) -> None:
     async with _process(settings, "worker", least_connections=2) as process:
         if until_idle:
             await work_until_idle(process.pipeline, process.stop)
         else:
-            await process.run(process.pipeline.consume_work(process.stop))
+            await process.run(process.pipeline.consume_work(process.stop), *process.monitored_on(listener))
 
 
 def consolidator(
@@ -77,16 +79,19 @@ def consolidator(
     settings = prepare("consolidator")
     check_start(settings)
     os.nice(settings.process_niceness)
-    run_async(_consolidator(settings, until_idle))
+    with _monitoring_port(settings) as listener:
+        run_async(_consolidator(settings, until_idle, listener))
 
 
-async def _consolidator(settings: Settings, until_idle: bool) -> None:
+async def _consolidator(settings: Settings, until_idle: bool, listener: socket.socket | None) -> None:
     least = settings.consolidator_concurrency + _SPARE_CONNECTIONS
     async with _process(settings, "consolidator", least_connections=least) as process:
         if until_idle:
             await consolidate_until_idle(process.pipeline, process.stop)
         else:
-            await process.run(process.pipeline.consume_consolidation(process.stop))
+            await process.run(
+                process.pipeline.consume_consolidation(process.stop), *process.monitored_on(listener)
+            )
 
 
 def api() -> None:
@@ -171,6 +176,10 @@ class _Process:
         await run_together(self.stop, *parts, self.pipeline.sweeper().run(self.stop))
         log.info("process_stopped")
 
+    def monitored_on(self, listener: socket.socket | None) -> Sequence[Coroutine[Any, Any, Any]]:
+        """The part that answers those who watch, where there is a port for it."""
+        return () if listener is None else (serve_monitoring(self.pipeline, listener, self.stop),)
+
 
 @asynccontextmanager
 async def _process(
@@ -183,6 +192,15 @@ async def _process(
             settings, url, service=service, least_connections=least_connections
         ) as pipeline:
             yield _Process(pipeline, url, stop)
+
+
+@contextmanager
+def _monitoring_port(settings: Settings) -> Iterator[socket.socket | None]:
+    if settings.monitoring_port is None:
+        yield None
+        return
+    with bind(settings.host, settings.monitoring_port, setting="MONITORING_PORT") as listener:
+        yield listener
 
 
 def _tell_ready(address: str) -> None:
