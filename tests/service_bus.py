@@ -3,7 +3,7 @@
 Needs the extra ``azure`` and the group ``broker``; a test that finds them missing is skipped.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,8 @@ from diamond_opus.queue.limits import QueueLimits
 from diamond_opus.queue.service_bus import ServiceBusQueue
 from service_bus_broker import QueueOptions, ServiceBusFixture
 
+DUPLICATE_WINDOW_SECONDS = 600
+
 
 @asynccontextmanager
 async def open_client(broker: ServiceBusFixture) -> AsyncIterator[ServiceBusClient]:
@@ -26,16 +28,25 @@ async def open_client(broker: ServiceBusFixture) -> AsyncIterator[ServiceBusClie
         yield client
 
 
+def open_broker(queues: Mapping[str, QueueLimits]) -> ServiceBusFixture:
+    """Queues as infrastructure/terraform declares them."""
+    return ServiceBusFixture(
+        {
+            name: QueueOptions(
+                lock_duration=limits.lease_seconds,
+                max_delivery_count=limits.max_deliveries,
+                duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            )
+            for name, limits in queues.items()
+        }
+    )
+
+
 @asynccontextmanager
 async def open_queue(
-    name: str, limits: QueueLimits, *, duplicate_window: float | None = 600
+    name: str, limits: QueueLimits
 ) -> AsyncIterator[tuple[ServiceBusQueue, ServiceBusFixture]]:
-    options = QueueOptions(
-        lock_duration=limits.lease_seconds,
-        max_delivery_count=limits.max_deliveries,
-        duplicate_window=duplicate_window,
-    )
-    with ServiceBusFixture({name: options}) as broker:
+    with open_broker({name: limits}) as broker:
         async with open_client(broker) as client:
             queue = ServiceBusQueue(client, name, limits)
             yield queue, broker

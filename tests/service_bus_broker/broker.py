@@ -137,6 +137,9 @@ class ServiceBusFixture:
     def counts(self, queue: str) -> Counts:
         return self.call(lambda: self.queues[queue].counts())
 
+    def sent_to(self, queue: str) -> int:
+        return self.call(lambda: self.queues[queue].taken_in)
+
     def advance(self, seconds: float) -> None:
         """Moves the broker's clock: locks expire and scheduled messages become due."""
 

@@ -117,6 +117,7 @@ class Queue:
     _seen_ids: dict[str, float] = field(default_factory=dict)
     _due: list[tuple[float, int]] = field(default_factory=list)  # when to look at a message again
     on_ready: Callable[[Queue], None] = lambda _queue: None
+    taken_in: int = 0  # messages that were sent to it, doubles left out
 
     # -- in -------------------------------------------------------------------------------
     def enqueue(self, encoded: bytes, *, scheduled_for: float | None = None) -> BrokerMessage | None:
@@ -157,6 +158,7 @@ class Queue:
             ttl_ms=None if not message.ttl else int(message.ttl * 1000),
         )
         self._put(stored)
+        self.taken_in += 1
         return stored
 
     def _put(self, message: BrokerMessage) -> None:

@@ -45,6 +45,8 @@ _FIRST = (
 )
 #: Set up with handlers of their own by default; their lines take the one chain instead.
 _WITH_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access", "py.warnings")
+#: At INFO they tell of every link and every header.
+_TALKATIVE = ("azure",)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -100,6 +102,8 @@ def configure_logging(
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(parse_level(level), logging.WARNING))
 
 
 class _Identity:
