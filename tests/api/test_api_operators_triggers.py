@@ -106,6 +106,30 @@ async def test_a_process_without_the_suppliers_account_says_so(pool: Pool) -> No
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
 
 
+async def test_where_a_scheduler_job_is_configured_it_plans_the_run(pool: Pool) -> None:
+    """Then the API needs no account with the supplier."""
+    container_apps = pytest.importorskip("container_apps")
+    world, management = World(pool), container_apps.Azure()
+    async with container_apps.open_job(management, container_apps.Identity()) as job:
+        pipeline = replace(world.process, sources={}, scheduler_job=job)
+        async with open_desk(world, pipeline=pipeline) as desk:
+            answer = await desk.post("/triggers/scheduler", {"runType": "full"})
+            management.status = 403
+            refused = await desk.post("/triggers/scheduler", {"runType": "full"})
+            management.status = 200
+            again = await desk.post("/triggers/scheduler", {})
+
+    run_id = answer.json()["data"]["runId"]
+    assert answer.status_code == 202
+    command = ["diamond", "schedule", "--feed", "nivoda", "--run-id", run_id, "--type", "full"]
+    assert management.started[0]["containers"][1]["command"] == command
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert "needs a role that may read and start the job" in error["message"]
+    assert "diamond schedule --feed nivoda --run-id" in error["hint"]
+    assert again.status_code == 202, "a refusal blocks nobody"
+
+
 async def test_failed_partitions_are_retried_and_the_run_completes(desk: Desk) -> None:
     run = await failed_run(desk)
     one = await desk.post("/triggers/retry-workers", {"runId": str(run.run_id), "partitionId": "natural-01"})

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from diamond_opus.cli.app import app
 from diamond_opus.cli.doctor import Finding, Verdict, examine
+from diamond_opus.queue.limits import LIMITS
+from diamond_opus.queue.protocol import WORK_DONE
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 
 USE = Callable[..., None]
@@ -90,6 +92,55 @@ async def test_dead_letters_are_a_warning(settings_of: USE, database_url: str, p
     found = await findings()
     assert found["queues"].verdict is Verdict.WARNING
     assert "1 dead letters" in found["queues"].message
+
+
+async def test_azure_is_looked_at_where_the_settings_ask_for_it(
+    settings_of: USE, database_url: str, port: int, azurite: str
+) -> None:
+    service_bus = pytest.importorskip("service_bus")
+    blob_storage = pytest.importorskip("blob_storage")
+    with service_bus.open_broker(LIMITS) as broker:
+        settings_of(
+            database_url=database_url,
+            simulator_port=port,
+            azure_service_bus_connection_string=broker.connection_string,
+            azure_storage_connection_string=azurite,
+        )
+        async with blob_storage.open_container(azurite):
+            found = await findings()
+    assert (found["queues"].verdict, found["watermark"].verdict) == (Verdict.OK, Verdict.OK)
+    assert "Service Bus" in found["queues"].message
+    assert "Blob Storage" in found["watermark"].message
+
+
+async def test_what_is_missing_in_azure_is_told_with_what_makes_it(
+    settings_of: USE, database_url: str, port: int, azurite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "AZURE_TOKEN_CREDENTIALS", "AzureCliCredential"
+    )  # the others are waited for a quarter minute
+    service_bus = pytest.importorskip("service_bus")
+    some = {name: limits for name, limits in LIMITS.items() if name != WORK_DONE}
+    with service_bus.open_broker(some) as broker:
+        settings_of(
+            database_url=database_url,
+            simulator_port=port,
+            azure_service_bus_connection_string=broker.connection_string,
+            azure_storage_connection_string=azurite,
+            azure_subscription_id="s1",
+            azure_resource_group="g1",
+            azure_scheduler_job_name="diamond-prod-scheduler",
+        )
+        found = await findings()
+    assert {name for name, one in found.items() if one.verdict is Verdict.FAILED} == {
+        "queues",
+        "watermark",
+        "job",
+    }
+    assert "work-done: there is no such queue" in found["queues"].message
+    assert "infrastructure/terraform" in found["queues"].message
+    assert "watermarks/nivoda.json: the blob storage refuses" in found["watermark"].message
+    assert "AZURE_CLIENT_ID" in found["job"].message
 
 
 async def test_a_simulator_that_does_not_run_comes_with_the_command_that_starts_it(

@@ -41,12 +41,14 @@ def fetch(url: str, query: str) -> Any:
 async def test_schedule_then_worker_then_consolidator_until_idle_complete_a_run(
     diamond: Command, settings: dict[str, Any]
 ) -> None:
-    for arguments in (["schedule"], ["worker", "--until-idle"], ["consolidator", "--until-idle"]):
+    promised = "5b7c6c0e-8a5a-4d43-9d0c-1d2c3b4a5f60"
+    schedule = ["schedule", "--run-id", promised]
+    for arguments in (schedule, ["worker", "--until-idle"], ["consolidator", "--until-idle"]):
         async with diamond.started(*arguments, **settings) as process:
             code, complaints = await process.ended()
             assert code == 0, complaints
     url = settings["database_url"]
-    assert fetch(url, "SELECT state FROM run_metadata") == "completed"
+    assert fetch(url, "SELECT state || ' ' || run_id FROM run_metadata") == f"completed {promised}"
     raw, rejected, diamonds = (
         fetch(url, f"SELECT count(*) FROM {table}")
         for table in ("raw_diamonds", "rejected_diamonds WHERE readable", "diamonds")

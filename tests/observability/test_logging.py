@@ -109,6 +109,14 @@ def test_a_server_that_set_up_its_own_handler_speaks_once_after_configuration() 
     assert [line["event"] for line in lines(out)] == ["started"]
 
 
+def test_azure_s_sdks_speak_of_what_went_wrong_alone(out: io.StringIO) -> None:
+    sdk = logging.getLogger("azure.servicebus._pyamqp.link")
+    sdk.info("Link state changed")
+    sdk.warning("Link detached")
+
+    assert [line["event"] for line in lines(out)] == ["Link detached"]
+
+
 def test_secrets_are_masked_in_fields_messages_and_tracebacks(out: io.StringIO) -> None:
     try:
         raise ConnectionError("postgresql://diamond:hunter2@db/opus refused")

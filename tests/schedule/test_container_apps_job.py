@@ -1,98 +1,19 @@
 """The scheduler's job is started with all that is deployed with it, and a refusal says what to put right."""
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
-from aiohttp import web
 
 from diamond_opus.domain.errors import Fatal, Retryable
-from diamond_opus.schedule.container_apps_job import ContainerAppsJob, with_command
+from diamond_opus.schedule.container_apps_job import with_command
 
-pytest.importorskip("azure.core", reason="the extra azure is not installed")
+container_apps = pytest.importorskip("container_apps")
 
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
-
-JOB = "/subscriptions/s1/resourceGroups/g1/providers/Microsoft.App/jobs/diamond-prod-scheduler"
-TEMPLATE: dict[str, Any] = {
-    "containers": [
-        {"name": "log-shipper", "image": "shipper@sha256:1"},
-        {
-            "name": "scheduler",
-            "image": "registry/diamond-scheduler@sha256:2",
-            "command": ["diamond", "schedule"],
-            "args": ["--type", "full"],
-            "env": [{"name": "DATABASE_URL", "secretRef": "database-url"}],
-            "resources": {"cpu": 0.25, "memory": "0.5Gi"},
-        },
-    ],
-    "initContainers": [{"name": "wait"}],
-}
+TEMPLATE = container_apps.TEMPLATE
 COMMAND = ["diamond", "schedule", "--feed", "nivoda", "--run-id", "r1"]
 
 
-class Azure:
-    """The two answers of Azure's management API that are asked for, and what came with the questions."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.started: list[Any] = []
-        self.tokens: set[str | None] = set()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.tokens.add(request.headers.get("Authorization"))
-        assert request.query["api-version"] == "2024-03-01"
-        if self.status != 200:
-            return web.json_response({"error": {"message": "not like that"}}, status=self.status)
-        if request.method == "GET":
-            return web.json_response({"properties": {"template": TEMPLATE}})
-        self.started.append(await request.json())
-        return web.json_response({"id": f"{JOB}/executions/e1", "name": "e1"}, status=202)
-
-
-class Identity:
-    """What azure-identity's credentials look like."""
-
-    def __init__(self) -> None:
-        self.is_known = True
-
-    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        if not self.is_known:
-            raise ClientAuthenticationError("no managed identity endpoint found")
-        assert scopes == ("https://management.azure.com/.default",)
-        return AccessToken("t1", int(time.time()) + 3600)
-
-
-@asynccontextmanager
-async def open_job(azure: Azure, identity: Identity) -> AsyncIterator[ContainerAppsJob]:
-    app = web.Application()
-    app.router.add_get(JOB, azure.answer)
-    app.router.add_post(f"{JOB}/start", azure.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        address, port = runner.addresses[0][:2]
-        job = ContainerAppsJob.open(
-            subscription="s1",
-            resource_group="g1",
-            name="diamond-prod-scheduler",
-            credential=identity,  # type: ignore[arg-type]
-            management_url=f"http://{address}:{port}",
-        )
-        async with job as opened:
-            yield opened
-    finally:
-        await runner.cleanup()
-
-
 async def test_a_start_brings_back_the_whole_template_with_another_command() -> None:
-    azure = Azure()
-    async with open_job(azure, Identity()) as job:
+    azure = container_apps.Azure()
+    async with container_apps.open_job(azure, container_apps.Identity()) as job:
         assert await job.start(COMMAND) == "e1"
 
     [started] = azure.started
@@ -100,6 +21,13 @@ async def test_a_start_brings_back_the_whole_template_with_another_command() -> 
     assert started["containers"][0] == TEMPLATE["containers"][0]
     assert started["containers"][1] == {**TEMPLATE["containers"][1], "command": COMMAND, "args": []}
     assert azure.tokens == {"Bearer t1"}
+
+
+async def test_a_look_at_the_job_starts_nothing() -> None:
+    azure = container_apps.Azure()
+    async with container_apps.open_job(azure, container_apps.Identity()) as job:
+        assert await job.read_image() == "registry/diamond-scheduler@sha256:2"
+    assert azure.started == []
 
 
 def test_a_template_with_one_container_of_any_name_is_taken() -> None:
@@ -118,17 +46,17 @@ def test_a_template_with_one_container_of_any_name_is_taken() -> None:
     ],
 )
 async def test_a_refusal_says_what_to_put_right(status: int, kind: type[Exception], told: str) -> None:
-    azure = Azure()
+    azure = container_apps.Azure()
     azure.status = status
-    async with open_job(azure, Identity()) as job:
+    async with container_apps.open_job(azure, container_apps.Identity()) as job:
         with pytest.raises(kind, match=rf"^job diamond-prod-scheduler: .*{told}"):
             await job.start(COMMAND)
     assert azure.started == []
 
 
 async def test_a_process_without_an_identity_is_told_so() -> None:
-    identity = Identity()
+    identity = container_apps.Identity()
     identity.is_known = False
-    async with open_job(Azure(), identity) as job:
+    async with container_apps.open_job(container_apps.Azure(), identity) as job:
         with pytest.raises(Retryable, match=r"gives this process no token.*AZURE_CLIENT_ID"):
             await job.start(COMMAND)

@@ -134,6 +134,7 @@ class _Examination:
             await self._check("queues", self._queues, needs=("database", "migrations")),
             await self._check("watermark", self._watermark, needs=("database", "migrations")),
             await self._check("supplier", self._supplier, needs=budget),
+            *([await self._check("job", self._job, needs=("database",))] if self._has_job else []),
             await self._check("port", self._port),
         ]
 
@@ -258,6 +259,15 @@ class _Examination:
             else "; check NIVODA_ENDPOINT, the network and the supplier's status"
         )
         return f"{feed} at {endpoint}: {reason}{advice}"
+
+    @property
+    def _has_job(self) -> bool:
+        return self._settings.azure_scheduler_job_name is not None
+
+    async def _job(self) -> str:
+        job = self._wired.scheduler_job
+        assert job is not None  # noqa: S101 - it is wired whenever it has a name
+        return f"{self._settings.azure_scheduler_job_name} runs {await job.read_image()}"
 
     async def _port(self) -> str:
         host, port = self._settings.host, self._settings.port

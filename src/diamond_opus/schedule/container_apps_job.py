@@ -61,6 +61,11 @@ class ContainerAppsJob:
         template = with_command(job["properties"]["template"], command)
         return str((await self._ask("POST", f"{self._url}/start", template))["name"])
 
+    async def read_image(self) -> str:
+        """What the job runs: asked by those who only want to know whether it is there."""
+        containers = (await self._ask("GET", self._url))["properties"]["template"]["containers"]
+        return str(_scheduler_of(containers)["image"])
+
     async def _ask(self, method: str, url: str, body: object = None) -> Any:
         from azure.core.exceptions import ClientAuthenticationError
 
@@ -91,11 +96,14 @@ class ContainerAppsJob:
 def with_command(template: Any, command: Sequence[str]) -> Any:
     """``template`` with the scheduler's command replaced, everything else kept."""
     changed = deepcopy(template)
-    containers = changed["containers"]
-    [scheduler] = [each for each in containers if each["name"] == CONTAINER] or containers[:1]
+    scheduler = _scheduler_of(changed["containers"])
     scheduler["command"] = list(command)
     scheduler["args"] = []
     return changed
+
+
+def _scheduler_of(containers: Any) -> Any:
+    return next((each for each in containers if each["name"] == CONTAINER), containers[0])
 
 
 def _refusal(name: str, status: int, content: bytes) -> Fatal | Retryable:
