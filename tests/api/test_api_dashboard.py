@@ -104,7 +104,12 @@ async def test_without_a_built_dashboard_the_page_says_what_is_missing_and_how_t
 
 @pytest.mark.parametrize(
     ("given", "held"),
-    [("admin", ["read", "cost", "trade", "admin"]), ("trade", ["read", "trade"]), ("read", ["read"])],
+    [
+        ("admin", ["read", "cost", "trade", "admin"]),
+        ("trade", ["read", "trade"]),
+        ("read", ["read"]),
+        ("cost", ["cost"]),
+    ],
 )
 async def test_a_key_learns_what_it_may_do(api: Api, given: str, held: list[str]) -> None:
     answer = await api.client.get("/api/v2/me", headers=await api.key(given))

@@ -7,6 +7,7 @@ import pytest
 from api_support import CONFIDENTIAL, SEARCH, Api, open_api
 
 from diamond_opus.api.schemas import Diamond, ListOf, One
+from diamond_opus.api.schemas_trade import DiamondForYou
 from diamond_opus.catalog.fields import FIELDS
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import ManualClock
@@ -58,7 +59,7 @@ async def test_a_stone_is_shown_in_plain_units(api: Api) -> None:
         "2026-01-01T00:00:00Z",
     )
     assert (stone["cut"], stone["deletedAt"], stone["availability"]) == (None, None, "available")
-    One[Diamond].model_validate(answer.json())
+    One[DiamondForYou].model_validate(answer.json())
 
 
 def test_the_documented_fields_are_those_that_are_shown() -> None:

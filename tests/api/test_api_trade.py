@@ -76,6 +76,45 @@ async def test_what_is_shown_is_what_is_documented(market: Market, shop: Client,
         model.model_validate(answer)
 
 
+async def test_a_stone_tells_its_own_client_of_its_hold_and_nobody_else(
+    market: Market, shop: Client, admin: Client
+) -> None:
+    stone = await market.stone()
+    before = await shop.get(f"/diamonds/{stone}")
+    assert before.json()["data"]["yourHold"] is None
+    hold = (await shop.hold(stone)).json()["data"]
+
+    held = (await shop.get(f"/diamonds/{stone}")).json()["data"]
+
+    assert held["availability"] == "on_hold"
+    assert held["yourHold"] == {"id": hold["id"], "status": "active", "until": hold["until"]}
+    reader = await market.client("read")
+    for other in (await market.client(), admin, reader):
+        assert (await other.get(f"/diamonds/{stone}")).json()["data"]["yourHold"] is None
+    assert (await shop.buy(stone)).status_code == 201
+    assert (await shop.get(f"/diamonds/{stone}")).json()["data"]["yourHold"] is None
+
+
+async def test_an_answer_before_a_hold_is_not_taken_for_the_one_after(market: Market, shop: Client) -> None:
+    stone = await market.stone()
+    etag = (await shop.get(f"/diamonds/{stone}")).headers.get("etag")
+    await shop.hold(stone)
+
+    again = Client(shop.api, {**shop.headers, "If-None-Match": etag or "*"})
+
+    assert (await again.get(f"/diamonds/{stone}")).json()["data"]["yourHold"]["status"] == "active"
+
+
+async def test_operators_are_told_the_names_of_clients(market: Market, shop: Client, admin: Client) -> None:
+    await shop.hold(await market.stone())
+    order = (await shop.buy(await market.stone())).json()["data"]
+
+    for path in ("/analytics/holds", "/analytics/orders"):
+        assert (await admin.get(path)).json()["data"][0]["clientName"] == "shop"
+    body = {"orderId": order["id"], "outcome": "confirmed", "note": "they called"}
+    assert (await admin.post("/triggers/resolve-order", body)).json()["data"]["clientName"] == "shop"
+
+
 async def test_operators_see_what_waits_for_them_first(market: Market, shop: Client, admin: Client) -> None:
     market.befall("answer_lost", "create_order", limit=1)
     lost = (await shop.buy(await market.stone(), "lost")).json()["data"]["id"]

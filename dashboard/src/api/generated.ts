@@ -375,27 +375,52 @@ export interface DensityRange {
  * As the certificate says.
  * @nullable
  */
-export type DiamondMeasurements = { [key: string]: unknown } | null;
+export type DiamondForYouMeasurements = { [key: string]: unknown } | null;
 
 /**
  * @nullable
  */
-export type DiamondAttributes = { [key: string]: unknown } | null;
+export type DiamondForYouAttributes = { [key: string]: unknown } | null;
 
-export type DiamondStatus = typeof DiamondStatus[keyof typeof DiamondStatus];
+export type DiamondForYouStatus = typeof DiamondForYouStatus[keyof typeof DiamondForYouStatus];
 
 
-export const DiamondStatus = {
+export const DiamondForYouStatus = {
   active: 'active',
   deleted: 'deleted',
 } as const;
 
 /**
- * A stone. Every field is always there, null when unknown, but those that need the permission `cost`.
- *
- * Money is whole US cents, weights are carats, timestamps are UTC.
+ * active: only you can buy the stone. sending, unknown and releasing: it is being found out.
  */
-export interface Diamond {
+export type YourHoldStatus = typeof YourHoldStatus[keyof typeof YourHoldStatus];
+
+
+export const YourHoldStatus = {
+  sending: 'sending',
+  active: 'active',
+  unknown: 'unknown',
+  releasing: 'releasing',
+} as const;
+
+/**
+ * A live hold of a stone, as its client sees it with the stone.
+ */
+export interface YourHold {
+  id: string;
+  /** active: only you can buy the stone. sending, unknown and releasing: it is being found out. */
+  status: YourHoldStatus;
+  /**
+     * When an active hold ends by itself.
+     * @nullable
+     */
+  until: string | null;
+}
+
+/**
+ * A stone by itself, with your own hold of it.
+ */
+export interface DiamondForYou {
   /** The same stone has the same id for ever. */
   id: string;
   /** Where the stone was read from. */
@@ -516,9 +541,9 @@ export interface Diamond {
      * As the certificate says.
      * @nullable
      */
-  measurements: DiamondMeasurements;
+  measurements: DiamondForYouMeasurements;
   /** @nullable */
-  attributes: DiamondAttributes;
+  attributes: DiamondForYouAttributes;
   /**
      * The vendor. Only shown to keys with the permission cost; otherwise the field is left out.
      * @nullable
@@ -529,7 +554,7 @@ export interface Diamond {
      * @nullable
      */
   supplierLegalName?: string | null;
-  status: DiamondStatus;
+  status: DiamondForYouStatus;
   /** @nullable */
   sourceUpdatedAt: string | null;
   /** When the feed last showed the stone. */
@@ -538,6 +563,8 @@ export interface Diamond {
   updatedAt: string;
   /** @nullable */
   deletedAt: string | null;
+  /** null when you do not hold it, whoever else does. */
+  yourHold: YourHold | null;
 }
 
 export type ListedDiamondStatus = typeof ListedDiamondStatus[keyof typeof ListedDiamondStatus];
@@ -1082,6 +1109,11 @@ export interface HoldOfClient {
   reason?: string | null;
   /** @nullable */
   client: string | null;
+  /**
+     * What people call the client: the name of its key, or of who signs.
+     * @nullable
+     */
+  clientName: string | null;
   /** @nullable */
   holdUntil: string | null;
   /** Noted by a person; the supplier was not asked for it. */
@@ -1266,6 +1298,11 @@ export interface OrderOfClient {
   reason?: string | null;
   /** @nullable */
   client: string | null;
+  /**
+     * What people call the client: the name of its key, or of who signs.
+     * @nullable
+     */
+  clientName: string | null;
   /** @nullable */
   sentAt: string | null;
   /** @nullable */
@@ -1962,8 +1999,8 @@ export interface DeletedAnswer {
   data: Deleted;
 }
 
-export interface DiamondAnswer {
-  data: Diamond;
+export interface DiamondForYouAnswer {
+  data: DiamondForYou;
 }
 
 export interface FacetsAnswer {
@@ -4635,12 +4672,14 @@ export const getReadDiamondUrl = (id: string,) => {
 /**
  * A stone on sale, by its id; one that was removed is DIAMOND_NOT_FOUND, as one that never was.
  *
+ * `yourHold` is your own hold of it. Of another's only `availability` tells.
+ *
  * Needs the permission `read`.
  * @summary One stone
  */
-export const readDiamond = async (id: string, options?: Parameters<typeof call>[1]): Promise<DiamondAnswer> => {
+export const readDiamond = async (id: string, options?: Parameters<typeof call>[1]): Promise<DiamondForYouAnswer> => {
 
-  return call<DiamondAnswer>(getReadDiamondUrl(id),
+  return call<DiamondForYouAnswer>(getReadDiamondUrl(id),
   {
     ...options,
     method: 'GET'
@@ -4716,7 +4755,7 @@ export const getReadMeUrl = () => {
 /**
  * Of the credentials that the request was sent with.
  *
- * Needs the permission `read`.
+ * Any key or signature will do.
  * @summary Who I am, and what I may do
  */
 export const readMe = async ( options?: Parameters<typeof call>[1]): Promise<MeAnswer> => {

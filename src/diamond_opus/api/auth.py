@@ -1,8 +1,9 @@
 """Who asks, and whether they may: every route under /api/v2 names the permission that it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
 from fastapi import Request
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
@@ -14,7 +15,8 @@ from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.api.errors import ApiError, ErrorCode, forbidden
 from diamond_opus.api.rate_limits import RateLimiter
 from diamond_opus.api.sliding_window import SlidingWindow
-from diamond_opus.keys.api_keys import is_generated_key
+from diamond_opus.db.pool import Connection
+from diamond_opus.keys.api_keys import is_generated_key, names_of_keys
 from diamond_opus.keys.lookup import KeyLookup
 from diamond_opus.keys.permissions import Permission, with_implied
 from diamond_opus.keys.signatures import SignatureRefused, SignedRequest, verify_signature
@@ -32,6 +34,7 @@ MOST_ADDRESSES = 10_000
 _SIGNATURE_HEADERS = (CLIENT_ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
 _IDEMPOTENCY_HEADERS = ("Idempotency-Key", "X-Idempotency-Key")
 _SCHEME_PREFIX = "needs:"
+_KEY_CLIENT, _HMAC_CLIENT = "key:", "hmac:"
 _UNCHANGING = frozenset({"GET", "HEAD"})
 
 
@@ -94,7 +97,7 @@ class Authenticator:
                 "the API key is unknown, revoked or expired",
                 "Check it, or ask the operator for a new one.",
             )
-        return Caller(f"key:{key.id}", key.client_name, with_implied(key.permissions))
+        return Caller(f"{_KEY_CLIENT}{key.id}", key.client_name, with_implied(key.permissions))
 
     async def _by_signature(self, request: Request) -> Caller:
         client_id, timestamp, signature = (request.headers.get(name, "") for name in _SIGNATURE_HEADERS)
@@ -107,7 +110,7 @@ class Authenticator:
         except SignatureRefused as error:
             raise _unauthorized(str(error), error.hint) from error
         request.scope["state"]["signed_request"] = signed
-        return Caller(f"hmac:{client.name}", client.name, with_implied(client.permissions))
+        return Caller(f"{_HMAC_CLIENT}{client.name}", client.name, with_implied(client.permissions))
 
     async def spend_signature(self, request: Request, *, replayable: bool) -> None:
         """Let the signature of a changing request pass once. Raises ApiError 401 when it was used before.
@@ -143,15 +146,16 @@ class Authenticator:
 class Needs(SecurityBase):
     """A route's dependency: yields the caller, who has the permission. Raises ApiError 401, 403 or 429.
 
+    None is for who has any permission at all, and counts as reading.
     The permission also decides which of the caller's rate limits the request counts to. ``replayable`` is for
     routes that demand an idempotency key and answer a known one from what is stored: there a signed request may be
     sent again. FastAPI notes the ``scheme_name`` with the operation, which openapi.py turns into what clients can use.
     """
 
-    def __init__(self, permission: Permission, *, replayable: bool = False) -> None:
+    def __init__(self, permission: Permission | None, *, replayable: bool = False) -> None:
         self.permission = permission
         self.replayable = replayable
-        self.scheme_name = _SCHEME_PREFIX + permission
+        self.scheme_name = _SCHEME_PREFIX + (permission or "")
         self.model = SecurityBaseModel(type=SecuritySchemeType.apiKey)
 
     async def __call__(self, request: Request) -> Caller:
@@ -163,13 +167,26 @@ class Needs(SecurityBase):
         if is_first:
             state["caller"] = await authenticator.identify(request)
             state["caller_name"] = state["caller"].name
-            state["answer_headers"] = limiter.count(state["caller"].id, self.permission)
+            state["answer_headers"] = limiter.count(state["caller"].id, self.permission or Permission.READ)
         caller: Caller = state["caller"]
-        if self.permission not in caller.permissions:
+        if self.permission is not None and self.permission not in caller.permissions:
             raise forbidden(self.permission, f"{caller.name} lacks the permission {self.permission.value!r}")
         if is_first:
             await authenticator.spend_signature(request, replayable=self.replayable)
         return caller
+
+
+async def name_clients(conn: Connection, clients: Iterable[str | None]) -> Mapping[str, str]:
+    """What people call these clients, by the ids that ``Caller`` has; who is not known any more is left out."""
+    known = {client for client in clients if client is not None}
+    keys = {
+        client: UUID(client.removeprefix(_KEY_CLIENT)) for client in known if client.startswith(_KEY_CLIENT)
+    }
+    names = await names_of_keys(conn, keys.values())
+    signers = {
+        client: client.removeprefix(_HMAC_CLIENT) for client in known if client.startswith(_HMAC_CLIENT)
+    }
+    return {**signers, **{client: names[key_id] for client, key_id in keys.items() if key_id in names}}
 
 
 def is_repeat(request: Request) -> bool:
@@ -186,6 +203,7 @@ def signature_was_used() -> ApiError:
 
 
 def permission_of_scheme(scheme_name: str) -> str:
+    """Empty where any will do."""
     return scheme_name.removeprefix(_SCHEME_PREFIX)
 
 

@@ -113,12 +113,12 @@ def _say_what_it_needs(operation: dict[str, Any]) -> None:
         for name in requirement
     ]
     if needs:
-        words = ", ".join(f"`{permission}`" for permission in needs)
+        permissions = [permission for permission in needs if permission]
+        words = ", ".join(f"`{permission}`" for permission in permissions)
+        told = f"Needs the permission {words}." if words else "Any key or signature will do."
         operation["security"] = _EITHER
-        operation["description"] = (
-            f"{operation.get('description', '')}\n\nNeeds the permission {words}.".strip()
-        )
-        operation["x-permissions"] = needs
+        operation["description"] = f"{operation.get('description', '')}\n\n{told}".strip()
+        operation["x-permissions"] = permissions
 
 
 def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from diamond_opus.api.schemas import Answer, Body
+from diamond_opus.api.schemas import Answer, Body, Diamond
 from diamond_opus.domain.grades import Availability
 from diamond_opus.trade.model import HoldStatus, OrderStatus
 
+_CLIENT_NAME = "What people call the client: the name of its key, or of who signs."
 _COST = "Only shown to keys with the permission cost; otherwise the field is left out."
 
 #: What a JSON number may be as cents: it must fit NUMERIC(12,2) dollars.
@@ -104,6 +105,22 @@ class OfferSearchBody(OfferCountBody):
     limit: Annotated[int, Field(ge=1, le=50, strict=True)] = 20
 
 
+class YourHold(Answer):
+    """A live hold of a stone, as its client sees it with the stone."""
+
+    id: UUID
+    status: Literal["sending", "active", "unknown", "releasing"] = Field(
+        description="active: only you can buy the stone. sending, unknown and releasing: it is being found out."
+    )
+    until: datetime | None = Field(description="When an active hold ends by itself.")
+
+
+class DiamondForYou(Diamond):
+    """A stone by itself, with your own hold of it."""
+
+    your_hold: YourHold | None = Field(description="null when you do not hold it, whoever else does.")
+
+
 class Hold(Answer):
     """A hold of a stone; `id` is ours."""
 
@@ -126,6 +143,7 @@ class HoldOfClient(Hold):
     """A hold as an operator sees it."""
 
     client: str | None
+    client_name: str | None = Field(description=_CLIENT_NAME)
     hold_until: datetime | None
     by_hand: bool = Field(description="Noted by a person; the supplier was not asked for it.")
 
@@ -164,6 +182,7 @@ class OrderOfClient(OrderNow):
     """An order as an operator sees it."""
 
     client: str | None
+    client_name: str | None = Field(description=_CLIENT_NAME)
     sent_at: datetime | None
     reported_at: datetime | None
     resolved_by: str | None

@@ -1,6 +1,6 @@
 """How holds and orders are told: which fields, to whom, with which status, and in which words they fail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -46,8 +46,8 @@ def show_hold(hold: HoldRecord, caller: Caller) -> dict[str, Any]:
     return shown
 
 
-def show_hold_of_client(hold: HoldRecord, caller: Caller) -> dict[str, Any]:
-    whose = {"client": hold.client, "holdUntil": hold.hold_until, "byHand": hold.by_hand}
+def show_hold_of_client(hold: HoldRecord, caller: Caller, names: Mapping[str, str]) -> dict[str, Any]:
+    whose = {**_whose(hold.client, names), "holdUntil": hold.hold_until, "byHand": hold.by_hand}
     return {**show_hold(hold, caller), **whose}
 
 
@@ -81,9 +81,9 @@ def show_order_now(order: OrderRecord, caller: Caller) -> dict[str, Any]:
     return {**show_order(order, caller), **now, **reason}
 
 
-def show_order_of_client(order: OrderRecord, caller: Caller) -> dict[str, Any]:
+def show_order_of_client(order: OrderRecord, caller: Caller, names: Mapping[str, str]) -> dict[str, Any]:
     whose = {
-        "client": order.client,
+        **_whose(order.client, names),
         "sentAt": order.sent_at,
         "reportedAt": order.reported_at,
         "resolvedBy": order.resolved_by,
@@ -91,6 +91,10 @@ def show_order_of_client(order: OrderRecord, caller: Caller) -> dict[str, Any]:
         "resolutionNote": order.resolution_note,
     }
     return {**show_order_now(order, caller), **whose}
+
+
+def _whose(client: str | None, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"client": client, "clientName": names.get(client or "")}
 
 
 def word_orders_for(caller: Caller) -> Callable[[OrderRecord], StoredAnswer]:

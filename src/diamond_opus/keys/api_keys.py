@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -122,6 +122,12 @@ async def revoke_key(conn: Connection, key_id: UUID, *, actor: str, now: datetim
     if key is None:
         raise KeyNotFound(key_id)
     return key
+
+
+async def names_of_keys(conn: Connection, key_ids: Iterable[UUID]) -> Mapping[UUID, str]:
+    """Of keys usable or not; what is the id of none is left out."""
+    cursor = await conn.execute(_QUERIES["names_of_keys"], {"ids": list(key_ids)})
+    return dict(await cursor.fetchall())
 
 
 async def find_key(conn: Connection, key_hash: str) -> ApiKey | None:

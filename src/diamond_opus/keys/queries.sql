@@ -32,6 +32,11 @@ SELECT id, client_name, permissions, active, created_at, last_used_at, expires_a
 FROM api_keys
 WHERE id = %(id)s;
 
+-- name: names_of_keys
+SELECT id, client_name
+FROM api_keys
+WHERE id = ANY (%(ids)s);
+
 -- name: find_key
 SELECT id, client_name, permissions, active, created_at, last_used_at, expires_at
 FROM api_keys

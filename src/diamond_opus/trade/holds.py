@@ -28,6 +28,11 @@ async def live_hold(conn: Connection, key: StoneKey) -> HoldRecord | None:
     return await _fetch_one(conn, "live_hold", _stone(key))
 
 
+async def live_hold_of(conn: Connection, diamond_id: UUID, client: str) -> HoldRecord | None:
+    """The hold by which this client, and nobody else, may have the stone now."""
+    return await _fetch_one(conn, "live_hold_of", {"diamond_id": diamond_id, "client": client})
+
+
 async def get_hold(conn: Connection, hold_id: UUID) -> HoldRecord | None:
     return await _fetch_one(conn, "get_hold", {"id": hold_id})
 

@@ -5,6 +5,14 @@ WHERE feed = %(feed)s
   AND supplier_stone_id = %(supplier_stone_id)s
   AND status IN ('sending', 'active', 'unknown', 'releasing');
 
+-- name: live_hold_of
+-- By the stone's id in the catalogue, and only this client's.
+SELECT {columns}
+FROM hold_history
+WHERE (feed, supplier_stone_id) = (SELECT feed, supplier_stone_id FROM diamonds WHERE id = %(diamond_id)s)
+  AND client = %(client)s
+  AND status IN ('sending', 'active', 'unknown', 'releasing');
+
 -- name: get_hold
 SELECT {columns}
 FROM hold_history

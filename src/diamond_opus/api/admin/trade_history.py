@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from diamond_opus.api.answers import answer_json, paginated
-from diamond_opus.api.auth import Caller, Needs
+from diamond_opus.api.auth import Caller, Needs, name_clients
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.guarded_route import GuardedRoute
 from diamond_opus.api.listing import listing, position_of
@@ -53,7 +53,8 @@ async def list_all_orders(request: Request, caller: Admin, dependencies: Depende
         rows, total = await list_orders(
             conn, _chosen(values), offset=position.offset, limit=position.limit, open_first=True
         )
-    shown = [show_order_of_client(order, caller) for order in rows]
+        names = await name_clients(conn, (order.client for order in rows))
+    shown = [show_order_of_client(order, caller, names) for order in rows]
     return answer_json(paginated(shown, total=total, page=position.page, limit=position.limit))
 
 
@@ -71,7 +72,8 @@ async def list_all_holds(request: Request, caller: Admin, dependencies: Dependen
         rows, total = await list_holds(
             conn, _chosen(values), offset=position.offset, limit=position.limit, open_first=True
         )
-    shown = [show_hold_of_client(hold, caller) for hold in rows]
+        names = await name_clients(conn, (hold.client for hold in rows))
+    shown = [show_hold_of_client(hold, caller, names) for hold in rows]
     return answer_json(paginated(shown, total=total, page=position.page, limit=position.limit))
 
 
@@ -97,7 +99,9 @@ async def resolve_unknown_order(
             note=body.note,
             feed_order_id=body.feed_order_id,
         )
-    return answer_json({"data": show_order_of_client(order, caller)})
+    async with dependencies.snapshot() as conn:
+        names = await name_clients(conn, [order.client])
+    return answer_json({"data": show_order_of_client(order, caller, names)})
 
 
 def _chosen(values: Mapping[str, Any]) -> TradeFilter:

@@ -19,8 +19,9 @@ from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.query_string import describe_parameters, read_id, read_query, refuse_parameters
-from diamond_opus.api.schemas import Diamond, One
+from diamond_opus.api.schemas import One
 from diamond_opus.api.schemas_catalog import DiamondList, Facets
+from diamond_opus.api.schemas_trade import DiamondForYou
 from diamond_opus.catalog.export import read_as_of
 from diamond_opus.catalog.facets import HISTOGRAMS, FacetCounts
 from diamond_opus.catalog.filters import UPDATED_SINCE
@@ -32,7 +33,9 @@ from diamond_opus.catalog.search import (
     parse_search,
 )
 from diamond_opus.catalog.stones import get_diamond
+from diamond_opus.db.pool import Connection
 from diamond_opus.keys.permissions import Permission
+from diamond_opus.trade.holds import live_hold_of
 
 AS_OF_HEADER = "X-As-Of"
 
@@ -94,22 +97,34 @@ async def get_facets(request: Request, caller: Reader, dependencies: Dependencie
     return answer_with_etag(etag, {"data": _shown_facets(counts)})
 
 
-@router.get("/{id}", summary="One stone", responses={200: {"model": One[Diamond]}, **_NOT_MODIFIED})
+@router.get("/{id}", summary="One stone", responses={200: {"model": One[DiamondForYou]}, **_NOT_MODIFIED})
 async def read_diamond(
     request: Request, caller: Reader, dependencies: Dependencies, stone_id: StoneId
 ) -> Response:
-    """A stone on sale, by its id; one that was removed is DIAMOND_NOT_FOUND, as one that never was."""
+    """A stone on sale, by its id; one that was removed is DIAMOND_NOT_FOUND, as one that never was.
+
+    `yourHold` is your own hold of it. Of another's only `availability` tells.
+    """
     refuse_parameters(request)
     known_id = read_stone_id(stone_id)
     async with dependencies.catalogue() as (conn, moment):
-        etag = make_etag(moment.version, f"{known_id} {caller.sees_cost}")
+        hold = await _own_hold(conn, known_id, caller)
+        etag = make_etag(moment.version, f"{known_id} {caller.sees_cost}", str(hold))
         not_modified = answer_not_modified(request, etag)
         if not_modified is not None:
             return not_modified
         diamond = await get_diamond(conn, known_id, with_cost=caller.sees_cost)
     if diamond is None:
         raise diamond_not_found(known_id)
-    return answer_with_etag(etag, {"data": diamond})
+    return answer_with_etag(etag, {"data": {**diamond, "yourHold": hold}})
+
+
+async def _own_hold(conn: Connection, stone_id: UUID, caller: Caller) -> Mapping[str, Any] | None:
+    """Only who may trade can have one."""
+    if Permission.TRADE not in caller.permissions:
+        return None
+    hold = await live_hold_of(conn, stone_id, caller.id)
+    return None if hold is None else {"id": hold.id, "status": hold.status, "until": hold.hold_until}
 
 
 def read_stone_id(text: str) -> UUID:
