@@ -1,13 +1,17 @@
 """What a demo may do with the data it finds: its own is reused or replaced, anything else is never touched."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from diamond_opus.cli.demo import key_for
 from diamond_opus.cli.demo_home import Choice, DemoHome, KnownRun, Memory, choose
+from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.keys.api_keys import find_key, hash_key, revoke_key
 
 WHOLE, FAILED, FOREIGN = KnownRun("whole", True), KnownRun("failed", False), KnownRun("foreign", True)
 OURS = Memory(2000, 7, ("whole", "failed"))
@@ -113,3 +117,29 @@ async def test_a_damaged_memory_drops_nothing(database_url: str, tmp_path: Path)
     (tmp_path / "demo.json").write_text('{"stones": 2000')
     with pytest.raises(ConfigurationError, match="no demo made"):
         await DemoHome(tmp_path, database_url, is_ours=True).prepare(2000, 7)
+
+
+def test_a_key_is_kept_for_the_next_demo_and_for_its_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    home = DemoHome(folder, "", is_ours=True)
+    assert home.recall_key() is None
+    home.keep_key("dk_first")
+    home.keep_key("dk_second")
+
+    assert DemoHome(folder, "", is_ours=True).recall_key() == "dk_second"
+    assert (folder / "demo.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_key_of_the_last_demo_opens_the_next_until_it_is_revoked(
+    database_url: str, tmp_path: Path
+) -> None:
+    home = DemoHome(tmp_path, database_url, is_ours=True)
+    await home.prepare(2000, 7)
+    key = await key_for(database_url, home)
+
+    assert await key_for(database_url, home) == key
+    async with await connect(database_url, application_name="test") as conn:
+        found = await find_key(conn, hash_key(key))
+        assert found is not None
+        await revoke_key(conn, found.id, actor="test", now=datetime.now(UTC))
+    assert await key_for(database_url, home) != key

@@ -28,7 +28,7 @@ from diamond_opus.cli.serving import check_start, run_together
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.keys.api_keys import create_key, list_keys, revoke_key
+from diamond_opus.keys.api_keys import create_key, find_key, hash_key, list_keys, revoke_key
 from diamond_opus.keys.permissions import Permission
 from diamond_opus.runs import store
 from diamond_opus.runs.model import Run, RunState, RunType
@@ -180,7 +180,7 @@ async def _serve(
     """The API, and whatever does what an operator starts by it; what was started belongs to the demo too."""
     from diamond_opus.cli.api_server import serve_api
 
-    key = await _new_key(url)
+    key = await key_for(url, home)
     since = datetime.now(UTC)
     least = settings.consolidator_concurrency + 4
     async with open_pipeline(settings, url, service="demo", least_connections=least) as pipeline:
@@ -199,14 +199,19 @@ async def _serve(
                     home.remember(str(run["runId"]))
 
 
-async def _new_key(url: str) -> str:
-    """A key for this start; those of earlier demos end here."""
+async def key_for(url: str, home: DemoHome) -> str:
+    """The key of the last demo, so that a browser stays logged in; where it is none any more, a new one."""
     now = datetime.now(UTC)
+    kept = home.recall_key()
     async with await connect(url, application_name=_APPLICATION) as conn:
+        known = await find_key(conn, hash_key(kept)) if kept is not None else None
+        if kept is not None and known is not None and known.client_name == KEY_NAME and known.is_usable(now):
+            return kept
         for earlier in await list_keys(conn):
             if earlier.client_name == KEY_NAME and earlier.active:
                 await revoke_key(conn, earlier.id, actor=actor(), now=now)
         key, _ = await create_key(conn, name=KEY_NAME, permissions=[Permission.ADMIN], actor=actor(), now=now)
+    home.keep_key(key)
     return key
 
 

@@ -1,6 +1,7 @@
 """Which database a demo may use: what demos made is theirs to reuse or replace, anything else is left alone."""
 
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum, auto
@@ -54,6 +55,7 @@ class DemoHome:
     def __init__(self, folder: Path, url: str, *, is_ours: bool) -> None:
         """``is_ours``: the embedded server, where a demo's database may be dropped."""
         self._path = folder / "demo.json"
+        self._key_path = folder / "demo.key"
         self._folder = folder
         self._url = url
         self._is_ours = is_ours
@@ -88,6 +90,20 @@ class DemoHome:
         memory = self._read()
         if memory is not None and run_id not in memory.runs:
             self._write(replace(memory, runs=(*memory.runs, run_id)))
+
+    def recall_key(self) -> str | None:
+        """The key that the last demo showed; whether it still opens anything, the database knows."""
+        try:
+            return self._key_path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+
+    def keep_key(self, key: str) -> None:
+        """For the next demo, in a file that only its owner may read, as the database's own are."""
+        self._key_path.unlink(missing_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(self._key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key + "\n")
 
     def _refusal(self, stones: int, seed: int) -> ConfigurationError:
         if not self._is_ours:
