@@ -130,7 +130,7 @@ async def test_one_run_is_explained_with_partitions_attempts_and_differences(des
         assert step["toValue"] - step["fromValue"] == step["difference"]
         assert step["explanation"]
     assert steps["changed", "accepted"]["difference"] == -run.rejected_records == -1
-    assert "1 cannot become a diamond" in steps["changed", "accepted"]["explanation"]
+    assert "-1: cannot become a diamond" in steps["changed", "accepted"]["explanation"]
 
 
 async def test_the_quality_report_counts_reasons_with_examples_and_warnings_by_path(desk: Desk) -> None:

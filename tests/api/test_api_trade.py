@@ -126,6 +126,8 @@ async def test_operators_see_what_waits_for_them_first(market: Market, shop: Cli
         ("ordered", "key:"),
     ]
     assert listed[0]["id"] == lost
+    attention = (await admin.get("/analytics/summary")).json()["data"]["needsAttention"]
+    assert (attention["unknownOrders"], attention["unknownHolds"]) == (1, 0)
     only = (await admin.get(f"/analytics/orders?status=unknown,failed&client={listed[0]['client']}")).json()
     assert only["pagination"]["total"] == 1
     assert (await admin.get("/analytics/holds?status=gone")).status_code == 400

@@ -121,8 +121,12 @@ export interface Attempt {
 
 export interface Attention {
   openRejections: number;
-  /** Failed attempts of seven days. */
+  /** Failed partitions of the newest run, which a retry may put right. */
   failedWorkers: number;
+  /** Orders whose answer was lost. */
+  unknownOrders: number;
+  /** Holds whose answer was lost. */
+  unknownHolds: number;
   /** Stones that the guard kept; accept or ignore them. */
   guardedRemovals: number;
   errorsOfADay: number;
@@ -375,17 +379,17 @@ export interface DensityRange {
  * As the certificate says.
  * @nullable
  */
-export type DiamondForYouMeasurements = { [key: string]: unknown } | null;
+export type DiamondMeasurements = { [key: string]: unknown } | null;
 
 /**
  * @nullable
  */
-export type DiamondForYouAttributes = { [key: string]: unknown } | null;
+export type DiamondAttributes = { [key: string]: unknown } | null;
 
-export type DiamondForYouStatus = typeof DiamondForYouStatus[keyof typeof DiamondForYouStatus];
+export type DiamondStatus = typeof DiamondStatus[keyof typeof DiamondStatus];
 
 
-export const DiamondForYouStatus = {
+export const DiamondStatus = {
   active: 'active',
   deleted: 'deleted',
 } as const;
@@ -418,9 +422,12 @@ export interface YourHold {
 }
 
 /**
- * A stone by itself, with your own hold of it.
+ * A stone. Every field is always there, null when unknown, but `yourHold` and those that need the
+ * permission `cost`.
+ *
+ * Money is whole US cents, weights are carats, timestamps are UTC.
  */
-export interface DiamondForYou {
+export interface Diamond {
   /** The same stone has the same id for ever. */
   id: string;
   /** Where the stone was read from. */
@@ -541,9 +548,9 @@ export interface DiamondForYou {
      * As the certificate says.
      * @nullable
      */
-  measurements: DiamondForYouMeasurements;
+  measurements: DiamondMeasurements;
   /** @nullable */
-  attributes: DiamondForYouAttributes;
+  attributes: DiamondAttributes;
   /**
      * The vendor. Only shown to keys with the permission cost; otherwise the field is left out.
      * @nullable
@@ -554,7 +561,7 @@ export interface DiamondForYou {
      * @nullable
      */
   supplierLegalName?: string | null;
-  status: DiamondForYouStatus;
+  status: DiamondStatus;
   /** @nullable */
   sourceUpdatedAt: string | null;
   /** When the feed last showed the stone. */
@@ -563,8 +570,8 @@ export interface DiamondForYou {
   updatedAt: string;
   /** @nullable */
   deletedAt: string | null;
-  /** null when you do not hold it, whoever else does. */
-  yourHold: YourHold | null;
+  /** null when you do not hold it, whoever else does. Lists leave it out. */
+  yourHold?: YourHold | null;
 }
 
 export type ListedDiamondStatus = typeof ListedDiamondStatus[keyof typeof ListedDiamondStatus];
@@ -732,6 +739,8 @@ export interface ListedDiamond {
   updatedAt?: string;
   /** @nullable */
   deletedAt?: string | null;
+  /** null when you do not hold it, whoever else does. Lists leave it out. */
+  yourHold?: YourHold | null;
 }
 
 export interface Pagination {
@@ -1999,8 +2008,8 @@ export interface DeletedAnswer {
   data: Deleted;
 }
 
-export interface DiamondForYouAnswer {
-  data: DiamondForYou;
+export interface DiamondAnswer {
+  data: Diamond;
 }
 
 export interface FacetsAnswer {
@@ -4677,9 +4686,9 @@ export const getReadDiamondUrl = (id: string,) => {
  * Needs the permission `read`.
  * @summary One stone
  */
-export const readDiamond = async (id: string, options?: Parameters<typeof call>[1]): Promise<DiamondForYouAnswer> => {
+export const readDiamond = async (id: string, options?: Parameters<typeof call>[1]): Promise<DiamondAnswer> => {
 
-  return call<DiamondForYouAnswer>(getReadDiamondUrl(id),
+  return call<DiamondAnswer>(getReadDiamondUrl(id),
   {
     ...options,
     method: 'GET'

@@ -43,5 +43,7 @@ SELECT
                 AND newer.started_at > r.started_at
           )
     ) AS failed_workers,
+    (SELECT count(*) FROM purchase_history WHERE status = 'unknown') AS unknown_orders,
+    (SELECT count(*) FROM hold_history WHERE status = 'unknown') AS unknown_holds,
     (SELECT count(*) FROM removal_candidates WHERE state = 'guarded') AS guarded_removals,
     (SELECT count(*) FROM error_logs WHERE created_at >= now() - interval '1 day') AS errors_of_a_day;

@@ -40,8 +40,18 @@ class Body(BaseModel):
         return content
 
 
+class YourHold(Answer):
+    """A live hold of a stone, as its client sees it with the stone."""
+
+    id: UUID
+    status: Literal["sending", "active", "unknown", "releasing"] = Field(
+        description="active: only you can buy the stone. sending, unknown and releasing: it is being found out."
+    )
+    until: datetime | None = Field(description="When an active hold ends by itself.")
+
+
 class Diamond(Answer):
-    """A stone. Every field is always there, null when unknown, but those that need the permission `cost`.
+    """A stone. Every field is always there, null when unknown, but `yourHold` and those that need `cost`.
 
     Money is whole US cents, weights are carats, timestamps are UTC.
     """
@@ -98,6 +108,9 @@ class Diamond(Answer):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
+    your_hold: YourHold | None = Field(
+        None, description="null when you do not hold it, whoever else does. Lists leave it out."
+    )
 
 
 class Pagination(Answer):

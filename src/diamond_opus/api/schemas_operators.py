@@ -52,7 +52,11 @@ class RecentRuns(Answer):
 
 class Attention(Answer):
     open_rejections: int
-    failed_workers: int = Field(description="Failed attempts of seven days.")
+    failed_workers: int = Field(
+        description="Failed partitions of the newest run, which a retry may put right."
+    )
+    unknown_orders: int = Field(description="Orders whose answer was lost.")
+    unknown_holds: int = Field(description="Holds whose answer was lost.")
     guarded_removals: int = Field(description="Stones that the guard kept; accept or ignore them.")
     errors_of_a_day: int
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from diamond_opus.api.schemas import Answer, Body, Diamond
+from diamond_opus.api.schemas import Answer, Body
 from diamond_opus.domain.grades import Availability
 from diamond_opus.trade.model import HoldStatus, OrderStatus
 
@@ -103,22 +103,6 @@ class OfferCountBody(Body):
 class OfferSearchBody(OfferCountBody):
     offset: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     limit: Annotated[int, Field(ge=1, le=50, strict=True)] = 20
-
-
-class YourHold(Answer):
-    """A live hold of a stone, as its client sees it with the stone."""
-
-    id: UUID
-    status: Literal["sending", "active", "unknown", "releasing"] = Field(
-        description="active: only you can buy the stone. sending, unknown and releasing: it is being found out."
-    )
-    until: datetime | None = Field(description="When an active hold ends by itself.")
-
-
-class DiamondForYou(Diamond):
-    """A stone by itself, with your own hold of it."""
-
-    your_hold: YourHold | None = Field(description="null when you do not hold it, whoever else does.")
 
 
 class Hold(Answer):

@@ -19,9 +19,8 @@ from diamond_opus.api.auth import Caller, Needs
 from diamond_opus.api.dependencies import Dependencies
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.query_string import describe_parameters, read_id, read_query, refuse_parameters
-from diamond_opus.api.schemas import One
+from diamond_opus.api.schemas import Diamond, One
 from diamond_opus.api.schemas_catalog import DiamondList, Facets
-from diamond_opus.api.schemas_trade import DiamondForYou
 from diamond_opus.catalog.export import read_as_of
 from diamond_opus.catalog.facets import HISTOGRAMS, FacetCounts
 from diamond_opus.catalog.filters import UPDATED_SINCE
@@ -97,7 +96,7 @@ async def get_facets(request: Request, caller: Reader, dependencies: Dependencie
     return answer_with_etag(etag, {"data": _shown_facets(counts)})
 
 
-@router.get("/{id}", summary="One stone", responses={200: {"model": One[DiamondForYou]}, **_NOT_MODIFIED})
+@router.get("/{id}", summary="One stone", responses={200: {"model": One[Diamond]}, **_NOT_MODIFIED})
 async def read_diamond(
     request: Request, caller: Reader, dependencies: Dependencies, stone_id: StoneId
 ) -> Response:
