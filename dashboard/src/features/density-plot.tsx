@@ -19,6 +19,9 @@ const TYPES = [
   { labGrown: true, name: "Lab-grown" },
 ];
 
+const totalOf = (ranges: DensityRange[], labGrown: boolean): number =>
+  ranges.reduce((sum, range) => sum + (range.labGrown === labGrown ? range.count : 0), 0);
+
 interface Props {
   ranges: DensityRange[];
   partitions: ScannedPartition[];
@@ -31,9 +34,18 @@ export function DensityPlot({ ranges, partitions }: Props) {
   const bars = barsOf(scale, ranges);
   const bands = bandsOf(scale, partitions);
   const most = Math.max(1, ...bars.map(({ perDoubling }) => perDoubling));
+  const uncut = TYPES.filter(
+    (type) => ranges.filter((range) => range.labGrown === type.labGrown).length === 1,
+  );
   const shown = TYPES.filter(({ labGrown }) => ranges.some((range) => range.labGrown === labGrown));
   return (
     <div className="flex flex-col gap-4">
+      {uncut.map(({ labGrown, name }) => (
+        <p key={name} className="text-muted">
+          {name}: one count was enough, as {formatStones(totalOf(ranges, labGrown))} are not cut any finer.
+          How they are spread inside it was not asked.
+        </p>
+      ))}
       {shown.map(({ labGrown, name }) => (
         <TypePlot
           key={name}

@@ -35,7 +35,15 @@ export function QualityReport({ report }: { report: Quality }) {
     })),
   ];
   if (lines.length === 0)
-    return <Empty title={`All of ${formatStones(report.distinctRecords)} could be read.`} />;
+    return (
+      <Empty
+        title={
+          report.distinctRecords === 0
+            ? "Nothing was read."
+            : `All of ${formatStones(report.distinctRecords)} could be read.`
+        }
+      />
+    );
   return (
     <ul className="flex flex-col divide-y divide-line">
       {lines.map((line) => (

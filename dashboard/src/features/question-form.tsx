@@ -140,7 +140,7 @@ interface FilterProps {
 function OneFilter({ name, table, filter, onChange, onRemove }: FilterProps) {
   const kind = kindOf(table, filter.column);
   const change = (part: Partial<Filter>) => onChange(fitting(table, { ...filter, ...part }));
-  const values = valuesFor(kind, filter.operator);
+  const values = valuesFor(table, filter.column, filter.operator);
   return (
     <fieldset className="flex max-w-full min-w-0 flex-wrap items-end gap-x-4 gap-y-2 rounded-md border border-line p-3">
       <legend className="px-1 text-muted">{name}</legend>
@@ -157,7 +157,7 @@ function OneFilter({ name, table, filter, onChange, onRemove }: FilterProps) {
         onChange={(operator) => change({ operator })}
         wordOf={(operator) => OPERATORS[operator]}
       />
-      {values === undefined ? (
+      {values === undefined || !values.includes(filter.value) ? (
         <Field
           label={hintFor(kind, filter.operator)}
           value={filter.value}
@@ -184,7 +184,7 @@ function fitting(table: Question["table"], { column, operator, value }: Filter):
   const kind = kindOf(table, column);
   const possible = operatorsFor(kind);
   const kept = possible.includes(operator) ? operator : "eq";
-  const values = valuesFor(kind, kept);
+  const values = valuesFor(table, column, kept);
   return {
     column,
     operator: kept,

@@ -89,7 +89,13 @@ test("two conditions of one column both hold, and the same one twice is found", 
 
 test("what cannot be compared so is not offered", () => {
   expect(operatorsFor("number")).not.toContain("like");
-  expect(valuesFor("boolean", "eq")).toEqual(["true", "false"]);
-  expect(valuesFor("moment", "is")).toEqual(["null", "not_null"]);
-  expect(valuesFor("text", "eq")).toBeUndefined();
+  expect(valuesFor("diamonds", "lab_grown", "eq")).toEqual(["true", "false"]);
+  expect(valuesFor("diamonds", "created_at", "is")).toEqual(["null", "not_null"]);
+  expect(valuesFor("diamonds", "shape", "eq")).toBeUndefined();
+});
+
+test("a column that holds one of a few words offers them, where one is compared", () => {
+  expect(valuesFor("diamonds", "availability", "eq")).toContain("on_hold");
+  expect(valuesFor("run_metadata", "status", "neq")).toContain("partial");
+  expect(valuesFor("run_metadata", "status", "ilike")).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 import { readOneOf, readPage, readSomeOf, readText, readTrue } from "@/address";
 import type { QuestionBody } from "@/api/generated";
 import type { TableName } from "@/api/queries";
-import { columnsOf, type Kind, kindOf, TABLES } from "./tables";
+import { columnsOf, type Kind, kindOf, TABLES, wordsOf } from "./tables";
 
 /** The API's operators, and how they read. */
 export const OPERATORS = {
@@ -83,10 +83,16 @@ export const operatorsFor = (kind: Kind): Operator[] =>
   OPERATOR_NAMES.filter((operator) => kind === "text" || (operator !== "like" && operator !== "ilike"));
 
 /** What can be chosen as the value; undefined where it is written. */
-export function valuesFor(kind: Kind, operator: Operator): readonly string[] | undefined {
+export function valuesFor(
+  table: TableName,
+  column: string,
+  operator: Operator,
+): readonly string[] | undefined {
+  const kind = kindOf(table, column);
   if (operator === "is")
     return kind === "boolean" ? ["null", "not_null", "true", "false"] : ["null", "not_null"];
-  return kind === "boolean" && operator !== "in" ? ["true", "false"] : undefined;
+  if (kind === "boolean" && operator !== "in") return ["true", "false"];
+  return operator === "eq" || operator === "neq" ? wordsOf(table, column) : undefined;
 }
 
 export const limitOf = ({ limit }: Pick<Question, "limit">): number => limit ?? USUAL_LIMIT;

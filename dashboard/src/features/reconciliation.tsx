@@ -8,13 +8,23 @@ export function Reconciliation({ differences }: { differences: Difference[] }) {
   if (first === undefined) return <Empty title="There is nothing to compare yet." />;
   return (
     <dl className="flex flex-col divide-y divide-line">
-      <Row name={first.fromName} value={first.fromValue} />
+      <Row name={nameOf(first.fromName)} value={first.fromValue} />
       {differences.map((each) => (
-        <Row key={each.toName} name={each.toName} value={each.toValue} difference={each} />
+        <Row key={each.toName} name={nameOf(each.toName)} value={each.toValue} difference={each} />
       ))}
     </dl>
   );
 }
+
+const NAMES: Record<string, string> = {
+  expected: "Expected, by the supplier's counts",
+  fetched: "Fetched, once in each price range",
+  distinct: "Distinct stones",
+  changed: "New or changed",
+  accepted: "Accepted into the catalogue",
+};
+
+const nameOf = (figure: string): string => NAMES[figure] ?? figure;
 
 function Row({ name, value, difference }: { name: string; value: number; difference?: Difference }) {
   return (

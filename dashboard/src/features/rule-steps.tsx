@@ -24,7 +24,7 @@ export function DeactivateRule({ rule, tried }: Props) {
     <Confirm
       action="Deactivate"
       look="danger"
-      title={`Deactivate the rule for ${stonesOf(rule)}?`}
+      title={`Deactivate the rule “${stonesOf(rule)}”?`}
       onConfirm={deactivate}
     >
       {later === 0
@@ -44,7 +44,7 @@ export function ReactivateRule({ rule, tried }: Props) {
     <Confirm
       action="Reactivate"
       look="primary"
-      title={`Take the rule for ${stonesOf(rule)} back?`}
+      title={`Take the rule “${stonesOf(rule)}” back?`}
       onConfirm={reactivate}
     >
       Its priority {rule.priority} makes it number {place} of {tried.length + 1}. This changes {FROM_NOW_ON}

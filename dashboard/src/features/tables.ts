@@ -1,3 +1,12 @@
+import {
+  AttemptStatus,
+  Availability,
+  DiamondStatus,
+  PartitionState,
+  RunSummaryRunType,
+  RunSummaryState,
+  RunSummaryStatus,
+} from "@/api/generated";
 import type { TableName } from "@/api/queries";
 
 export type Kind = "text" | "number" | "boolean" | "moment" | "uuid";
@@ -73,6 +82,27 @@ export const columnsOf = (table: TableName): string[] => [...(KINDS.get(table)?.
 
 /** What is no column is a count, so a number. */
 export const kindOf = (table: TableName, column: string): Kind => KINDS.get(table)?.get(column) ?? "number";
+
+/** Columns that only ever hold one of a few words. */
+const WORDS: Partial<Record<TableName, Record<string, readonly string[]>>> = {
+  diamonds: {
+    availability: Object.values(Availability),
+    feed_availability: Object.values(Availability),
+    status: Object.values(DiamondStatus),
+  },
+  run_metadata: {
+    run_type: Object.values(RunSummaryRunType),
+    state: Object.values(RunSummaryState),
+    status: Object.values(RunSummaryStatus),
+  },
+  worker_runs: { status: Object.values(AttemptStatus) },
+  partition_progress: { state: Object.values(PartitionState), kind: ["range", "catch_up"] },
+  removal_candidates: { state: ["frozen", "guarded", "gone", "present", "uncertain", "removed"] },
+};
+
+/** Which words a column may hold; undefined where they cannot be told. */
+export const wordsOf = (table: TableName, column: string): readonly string[] | undefined =>
+  WORDS[table]?.[column];
 
 /** Of columns whose names do not end with it. */
 const UNITS: Record<string, string> = {

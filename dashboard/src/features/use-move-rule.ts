@@ -16,7 +16,7 @@ export function useMoveRule(tried: PricingRule[]) {
   const tellPlace = (before: string, rule: PricingRule, after: string) => {
     const now = (queryClient.getQueryData(pricingRulesQuery.queryKey) ?? []).filter(({ active }) => active);
     const place = now.findIndex(({ id }) => id === rule.id) + 1;
-    setNews(`${before} The rule for ${stonesOf(rule)} is number ${place} of ${now.length}${after}.`);
+    setNews(`${before} The rule “${stonesOf(rule)}” is number ${place} of ${now.length}${after}.`);
   };
 
   const save = async (rule: PricingRule, from: number, to: number) => {
