@@ -89,6 +89,7 @@ def test_a_run_is_started_and_watched_to_its_end_without_a_reload(demo: Demo, op
     page.get_by_role("button", name="Start a full run").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog).to_contain_text("The whole inventory is counted and read")
+    expect(dialog).to_contain_text(re.compile(r"The last one read [\d,]+ stones and took"))
     keep(page, "runs-start")
     dialog.get_by_role("button", name="Start a full run").click()
     expect(dialog).to_be_hidden()
@@ -117,6 +118,8 @@ def test_a_failed_partition_is_found_and_retried(demo: Demo, open_page: OpenPage
     page.get_by_role("alertdialog").get_by_role("button", name="Start a full run").click()
     expect(page.get_by_role("row").nth(1)).to_contain_text("failed", timeout=60_000)
     page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_text("The newest full run failed")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Retry failed")).to_be_visible()
     keep(page, "overview-failed")
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_role("row").nth(1).get_by_role("link").click()
@@ -156,10 +159,23 @@ def test_who_may_only_read_lands_on_the_stones_and_is_offered_nothing_else(
     log_in(page, made["key"])
     expect(page.get_by_role("heading", name="Diamonds", level=1)).to_be_visible()
     expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(
-        ["Diamonds", "API docs"]
+        ["Diamonds", "API docs (new tab)"]
     )
-    page.goto("/runs")
-    expect(page.get_by_role("alert").first).to_contain_text("may not see this")
+    for path in ("/runs", "/triggers", "/heatmap", "/api-keys", "/query", newest_run(demo)):
+        page.goto(path)
+        expect(page.get_by_text("This page needs the permission admin.")).to_be_visible()
+        expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
+    keep(page, "no-permission")
+    assert barriers(page) == []
+    page.get_by_role("main").get_by_role("link", name="To Diamonds").click()
+    expect(page.get_by_role("heading", name="Diamonds", level=1)).to_be_visible()
+
+
+def test_a_key_for_costs_alone_logs_in(demo: Demo, open_page: OpenPage) -> None:
+    made = ask(demo, "/api-keys", method="POST", body={"name": "prices", "permissions": ["cost"]})
+    page = open_page()
+    log_in(page, made["key"])
+    expect(page.get_by_role("heading", name="Price rules", level=1)).to_be_visible()
 
 
 def test_a_page_and_a_stone_are_reached_by_typing(demo: Demo, open_page: OpenPage) -> None:
@@ -179,6 +195,15 @@ def test_a_page_and_a_stone_are_reached_by_typing(demo: Demo, open_page: OpenPag
     page.keyboard.type(stone["id"])
     page.get_by_role("option", name="Stone").click()
     expect(page).to_have_url(f"{demo.url}/diamonds/{stone['id']}")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.keyboard.press("Control+k")
+    page.keyboard.type(stone["certificateNumber"])
+    expect(page.get_by_role("option")).to_contain_text(stone["certificateNumber"])
+    keep(page, "command-certificate")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("start run")
+    page.get_by_role("option", name="Start a run").click()
+    expect(page.get_by_role("heading", name="Triggers", level=1)).to_be_focused()
 
 
 def test_the_stones_that_were_searched_are_downloaded(demo: Demo, open_page: OpenPage) -> None:
@@ -193,6 +218,26 @@ def test_the_stones_that_were_searched_are_downloaded(demo: Demo, open_page: Ope
     assert names[0] == "id"
     assert len(stones) == total
     assert {stone[names.index("labGrown")] for stone in stones} == {"t"}
+
+
+@pytest.mark.parametrize(
+    ("path", "told", "way_out"),
+    [
+        ("/error-logs?service=nope", "No error of nope has been logged.", "Show all errors"),
+        ("/audit-log?actor=x", "No change is like that.", "Show all changes"),
+        ("/rejected?reason=nothing", "No stone is like that.", "Show all"),
+    ],
+)
+def test_an_empty_list_says_what_left_it_empty(
+    demo: Demo, open_page: OpenPage, path: str, told: str, way_out: str
+) -> None:
+    page = open_page()
+    log_in(page, demo.key, path)
+    expect(page.get_by_text(told)).to_be_visible()
+    if "service" in path:
+        expect(page.get_by_label("Service")).to_have_value("nope")
+    page.get_by_role("button", name=way_out, exact=True).click()
+    expect(page.get_by_text(told)).to_have_count(0)
 
 
 def test_all_of_it_is_reached_by_keyboard(demo: Demo, open_page: OpenPage) -> None:
@@ -215,9 +260,22 @@ def test_a_bad_stone_is_found_and_replayed(demo: Demo, open_page: OpenPage) -> N
     log_in(page, demo.key)
     page.get_by_role("link", name="See why").click()
     expect(page.get_by_role("heading", name="Rejected stones")).to_be_visible()
+    expect(page.get_by_label("State")).to_have_value("open")
+    commonest = page.get_by_role("main").get_by_role("listitem").first.get_by_role("button")
+    expect(commonest).to_be_visible()
+    keep(page, "rejected-reasons")
+    commonest.click()
+    expect(commonest).to_have_attribute("aria-pressed", "true")
+    count = int(commonest.inner_text().split()[-1])
+    page.get_by_role("button", name="Replay all of this reason").click()
+    expect(page.get_by_role("alertdialog")).to_contain_text(f"The stored answers of {count} stone")
+    page.keyboard.press("Escape")
+    commonest.click()
     bad = next(one for one in ask(demo, "/analytics/rejected?resolved=false") if one["readable"])
     stone = bad["supplierStoneId"]
     page.get_by_role("link", name=stone).click()
+    expect(page).to_have_url(re.compile(f"{stone}$"))
+    expect(page.get_by_role("heading", name="Rejected stones")).to_have_count(0)
     expect(page.get_by_text(bad["reason"], exact=True)).to_be_visible()
     marked = page.locator("mark").inner_text()
     assert marked == json.dumps(
@@ -282,16 +340,44 @@ def test_a_stone_is_searched_held_and_bought(demo: Demo, open_page: OpenPage) ->
     expect(page.get_by_text("Why it costs what it costs")).to_be_visible()
     expect(page.get_by_text("decides")).to_be_visible()
     page.get_by_role("button", name="Hold", exact=True).click()
+    expect(page.get_by_role("alertdialog")).to_contain_text("It sells for $")
     page.get_by_role("alertdialog").get_by_role("button", name="Hold", exact=True).click()
-    expect(page.get_by_role("button", name="End hold")).to_be_visible()
+    expect(page.get_by_text("Held by you until")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="is held for you")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page.get_by_role("button", name="Buy")).to_be_visible()
+    assert barriers(page) == []
+    keep(page, "diamond-held")
     page.get_by_role("button", name="End hold").click()
     page.get_by_role("alertdialog").get_by_role("button", name="End hold").click()
+    page.get_by_role("button", name="Hold", exact=True).click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Hold", exact=True).click()
+    expect(page.get_by_text("Held by you until")).to_be_visible()
     page.get_by_role("button", name="Buy").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Buy").click()
     expect(page.get_by_text("sold", exact=True)).to_be_visible()
     keep(page, "diamond-bought")
     [order] = ask(demo, f"/analytics/orders?diamond_id={chosen['id']}")
     assert order["status"] in ("ordered", "confirmed")
+
+
+def test_a_stone_that_another_holds_is_only_looked_at(demo: Demo, open_page: OpenPage) -> None:
+    *_, stone = ask(demo, "/diamonds?availability=available&limit=50")
+    made = ask(demo, "/api-keys", method="POST", body={"name": "another shop", "permissions": ["trade"]})
+    other = replace(demo, key=made["key"])
+    ask(other, f"/diamonds/{stone['id']}/hold", method="POST")
+    page = open_page(width=360, height=760)
+    log_in(page, demo.key, f"/diamonds/{stone['id']}")
+    expect(page.get_by_text("Held by another")).to_be_visible()
+    for name in ("Hold", "End hold", "Buy"):
+        expect(page.get_by_role("main").get_by_role("button", name=name, exact=True)).to_have_count(0)
+    keep(page, "phone-diamond-held")
+    page.goto("/holds")
+    row = page.get_by_role("row").filter(has_text=stone["id"])
+    expect(row).to_contain_text("another shop")
+    row.get_by_role("link").click()
+    expect(page).to_have_url(f"{demo.url}/diamonds/{stone['id']}")
+    ask(other, f"/diamonds/{stone['id']}/hold", method="DELETE")
 
 
 def test_a_hold_and_an_order_are_seen_and_the_hold_is_ended(demo: Demo, open_page: OpenPage) -> None:
@@ -444,6 +530,13 @@ def test_a_rule_is_made_changed_and_moved(demo: Demo, open_page: OpenPage) -> No
     dialog.get_by_label("Markup in percent").fill("22.5")
     expect(dialog.get_by_label("The same as a ratio")).to_have_value("1.225")
     dialog.get_by_label("Priority").fill("2000")
+    page.mouse.click(5, 5)
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_text("What you wrote is not saved.")).to_be_visible()
+    keep(page, "price-rule-unsaved")
+    assert barriers(page) == []
+    dialog.get_by_role("button", name="Go on writing").click()
+    expect(dialog.get_by_label("Carats from")).to_have_value("1.5")
     keep(page, "price-rule-new")
     assert barriers(page) == []
     dialog.get_by_role("button", name="Make it").click()
@@ -453,6 +546,12 @@ def test_a_rule_is_made_changed_and_moved(demo: Demo, open_page: OpenPage) -> No
     expect(row).to_contain_text("(every stone) is tried before it")
     keep(page, "price-rule-shadowed")
     row.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Rating").select_option("3")
+    dialog.get_by_role("button", name="Close").click()
+    dialog.get_by_role("button", name="Throw it away").click()
+    expect(dialog).to_be_hidden()
+    row.get_by_role("button", name="Edit").click()
+    expect(dialog.get_by_label("Rating")).not_to_have_value("3")
     dialog.get_by_label("Rating").select_option("8")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_be_hidden()
@@ -477,6 +576,7 @@ def test_a_rule_is_made_changed_and_moved(demo: Demo, open_page: OpenPage) -> No
     assert ask(demo, "/pricing-rules")[-1]["id"] == made["id"]
     row.get_by_role("button", name="Deactivate").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Deactivate").click()
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
     expect(row).to_have_count(0)
     assert ask(demo, "/pricing-rules") == others
     page.get_by_label("State").select_option("inactive")
@@ -491,8 +591,15 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(demo: Demo, open_pag
     expect(page.get_by_text("Needs a person")).to_be_visible()
     page.get_by_role("button", name="Menu").click()
     keep(page, "phone-menu")
-    page.get_by_role("link", name="Runs", exact=True).click()
-    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Menu")).to_be_focused()
+    expect(page.get_by_role("link", name="Runs", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Go to").click()
+    page.keyboard.type("runs")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_focused()
+    expect(page.get_by_role("link", name="Holds", exact=True)).to_be_hidden()
     for path in (*PAGES.values(), newest_run(demo)):
         open_ready(page, path)
         keep(page, f"phone-{path.strip('/').partition('/')[0] or 'overview'}")

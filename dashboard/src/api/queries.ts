@@ -146,6 +146,13 @@ async function listWholeDiamonds(filters: Omit<ListDiamondsParams, "fields">, op
 export const diamondsQuery = (filters: Omit<ListDiamondsParams, "fields">) =>
   listQuery("diamonds", listWholeDiamonds, filters);
 
+/** Stones with this number on their certificate; those of the number before would be others. */
+export const certificateQuery = (number: string) =>
+  queryOptions({
+    queryKey: ["certificate", number],
+    queryFn: ({ signal }) => listWholeDiamonds({ certificate_number: [number], limit: 5 }, { signal }),
+  });
+
 export const facetsQuery = (filters: GetFacetsParams) =>
   queryOptions({
     queryKey: ["facets", filters],

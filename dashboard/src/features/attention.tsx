@@ -1,22 +1,40 @@
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { Summary } from "@/api/generated";
-import { counted, formatStones } from "@/format";
+import type { RunSummary, Summary } from "@/api/generated";
+import { deadLettersQuery, runsQuery } from "@/api/queries";
+import { counted, formatMoment, formatStones } from "@/format";
 import { Empty } from "@/ui/notices";
+import { RunActions } from "./run-actions";
+import { NEWEST_RUNS, unmended } from "./run-steps";
 
 /** What waits for a person, each with where it is put right. */
 export function AttentionList({ summary }: { summary: Summary }) {
-  const { openRejections, failedWorkers, guardedRemovals, errorsOfADay } = summary.needsAttention;
-  const failedRuns = summary.recentRunsCount.failed + summary.recentRunsCount.partial;
+  const { openRejections, unknownOrders, unknownHolds, guardedRemovals, errorsOfADay } =
+    summary.needsAttention;
+  const newest = useQuery(runsQuery(NEWEST_RUNS)).data?.data ?? [];
+  const deadLetters = useQuery(deadLettersQuery({ limit: 1 })).data?.pagination.total ?? 0;
   const things = [
-    failedRuns > 0 && (
-      <Thing key="runs" what={`${counted(failedRuns, "run")} of 7 days failed, or left something out`}>
-        <Link to="/runs" search={{ status: ["failed", "partial"] }} className="text-accent underline">
-          Show and retry
+    ...unmended(newest).map((run) => <FailedRun key={run.runId} run={run} />),
+    unknownOrders > 0 && (
+      <Thing key="orders" what={`Of ${counted(unknownOrders, "order")} nobody knows whether it was taken`}>
+        <Link to="/orders" search={{ status: "unknown" }} className="text-accent underline">
+          Settle
         </Link>
       </Thing>
     ),
-    failedWorkers > 0 && (
-      <Thing key="attempts" what={`${counted(failedWorkers, "attempt")} at partitions failed in 7 days`} />
+    unknownHolds > 0 && (
+      <Thing key="holds" what={`Of ${counted(unknownHolds, "hold")} nobody knows whether it was made`}>
+        <Link to="/holds" search={{ status: "unknown" }} className="text-accent underline">
+          Show
+        </Link>
+      </Thing>
+    ),
+    deadLetters > 0 && (
+      <Thing key="letters" what={`${counted(deadLetters, "message")} that nobody could handle`}>
+        <Link to="/dead-letters" className="text-accent underline">
+          Read and replay
+        </Link>
+      </Thing>
     ),
     guardedRemovals > 0 && (
       <Thing
@@ -30,7 +48,7 @@ export function AttentionList({ summary }: { summary: Summary }) {
     ),
     openRejections > 0 && (
       <Thing key="rejections" what={`${formatStones(openRejections)} in quarantine: they cannot be sold`}>
-        <Link to="/rejected" search={{ state: "open" }} className="text-accent underline">
+        <Link to="/rejected" className="text-accent underline">
           See why
         </Link>
       </Thing>
@@ -47,11 +65,24 @@ export function AttentionList({ summary }: { summary: Summary }) {
   return <ul className="flex flex-col divide-y divide-line">{things}</ul>;
 }
 
+function FailedRun({ run }: { run: RunSummary }) {
+  return (
+    <Thing
+      what={`The newest ${run.runType} run ${run.status === "failed" ? "failed" : "left something out"}`}
+    >
+      <Link to="/runs/$runId" params={{ runId: run.runId }} className="text-accent underline">
+        {formatMoment(run.startedAt)}
+      </Link>
+      <RunActions run={run} />
+    </Thing>
+  );
+}
+
 function Thing({ what, children }: { what: string; children?: React.ReactNode }) {
   return (
     <li className="flex flex-wrap justify-between gap-2 py-2 first:pt-0 last:pb-0">
       <span>{what}</span>
-      {children}
+      <span className="flex flex-wrap items-center gap-2">{children}</span>
     </li>
   );
 }

@@ -21,4 +21,10 @@ const PAGES = [
   { to: "/audit-log", label: "Audit log", needs: "admin" },
 ] as const satisfies { to: string; label: string; needs: Permission }[];
 
+/** The permission that a page lacks with this key; a page below another, as that of one run, needs what that needs. */
+export function lackingFor(me: Me, pathname: string): Permission | undefined {
+  const page = PAGES.find(({ to }) => pathname === to || (to !== "/" && pathname.startsWith(`${to}/`)));
+  return page === undefined || me.permissions.includes(page.needs) ? undefined : page.needs;
+}
+
 export const pagesFor = (me: Me | undefined) => PAGES.filter(({ needs }) => me?.permissions.includes(needs));

@@ -17,7 +17,12 @@ export function ResolveOrder({ order }: { order: OrderOfClient }) {
     await resolveUnknownOrder({ orderId: order.id, outcome, note, feedOrderId: feedOrderId || null });
   });
   return (
-    <Confirm action="Settle" look="primary" title="What became of this order?" onConfirm={resolve}>
+    <Confirm
+      action="Settle"
+      look={order.status === "unknown" ? "primary" : "plain"}
+      title="What became of this order?"
+      onConfirm={resolve}
+    >
       <div className="flex flex-col gap-3">
         <p>
           It is never sent again by itself. Ask the supplier first: “refused” gives the stone free, “ordered”

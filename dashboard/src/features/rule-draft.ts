@@ -48,6 +48,10 @@ export function changesOf(rule: PricingRule, draft: RuleDraft): PricingRuleChang
   return Object.fromEntries(wanted.filter(([name, value]) => sortedText(value) !== sortedText(rule[name])));
 }
 
+/** Whether there is something in the form that would be lost. */
+export const isChanged = (rule: PricingRule | undefined, draft: RuleDraft): boolean =>
+  JSON.stringify(draft) !== JSON.stringify(draftOf(rule));
+
 /** One markup, written in either field: the other follows. */
 export const withPercent = (draft: RuleDraft, percent: string): RuleDraft => ({
   ...draft,

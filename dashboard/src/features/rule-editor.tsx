@@ -9,30 +9,68 @@ import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Field } from "@/ui/field";
 import { CloseModal, Modal } from "@/ui/modal";
+import { tell } from "@/ui/news";
 import { Failed } from "@/ui/notices";
 import { toggled } from "./diamond-search";
 import { FacetList } from "./facet-list";
-import { changesOf, draftOf, type RuleDraft, ruleOf, withPercent, withRatio } from "./rule-draft";
+import { changesOf, draftOf, isChanged, type RuleDraft, ruleOf, withPercent, withRatio } from "./rule-draft";
 
 /** A button that opens the form of a rule; without one, that of a new rule. */
 export function RuleEditor({ rule }: { rule?: PricingRule }) {
   const [isOpen, setOpen] = useState(false);
+  const [isAsked, setAsked] = useState(false);
+  const [draft, setDraft] = useState(() => draftOf(rule));
   const isNew = rule === undefined;
+  const close = () => {
+    setOpen(false);
+    setAsked(false);
+  };
+  const show = (wanted: boolean) => {
+    if (wanted) setDraft(draftOf(rule));
+    if (!wanted && isChanged(rule, draft)) setAsked(true);
+    else if (wanted) setOpen(true);
+    else close();
+  };
   return (
     <Modal
       trigger={<Button look={isNew ? "primary" : "plain"}>{isNew ? "Make a rule" : "Edit"}</Button>}
       title={isNew ? "A new price rule" : "Change a price rule"}
       wide
       isOpen={isOpen}
-      onOpenChange={setOpen}
+      onOpenChange={show}
+      stays
     >
-      <RuleForm rule={rule} onSaved={() => setOpen(false)} />
+      <RuleForm rule={rule} draft={draft} onChange={setDraft} onSaved={close} />
+      {isAsked && <Unsaved onBack={() => setAsked(false)} onLeave={close} />}
     </Modal>
   );
 }
 
-function RuleForm({ rule, onSaved }: { rule: PricingRule | undefined; onSaved: () => void }) {
-  const [draft, setDraft] = useState(() => draftOf(rule));
+function Unsaved({ onBack, onLeave }: { onBack: () => void; onLeave: () => void }) {
+  return (
+    <div
+      role="alert"
+      className="flex flex-wrap items-center justify-end gap-2 rounded-md bg-warn-ground p-3 text-warn"
+    >
+      <p className="mr-auto">What you wrote is not saved.</p>
+      <Button look="danger" onClick={onLeave}>
+        Throw it away
+      </Button>
+      <Button look="primary" ref={focusNow} onClick={onBack}>
+        Go on writing
+      </Button>
+    </div>
+  );
+}
+
+const focusNow = (button: HTMLButtonElement | null) => button?.focus();
+
+interface FormProps extends Props {
+  rule: PricingRule | undefined;
+  onSaved: () => void;
+}
+
+function RuleForm({ rule, draft, onChange, onSaved }: FormProps) {
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const save = useThenRefresh(pricingRulesQuery.queryKey)(() =>
@@ -47,6 +85,7 @@ function RuleForm({ rule, onSaved }: { rule: PricingRule | undefined; onSaved: (
     try {
       await save();
       onSaved();
+      tell(rule === undefined ? "The rule is made." : "The rule is changed.");
     } catch (failure) {
       setError(failure as Error);
     } finally {
@@ -55,8 +94,8 @@ function RuleForm({ rule, onSaved }: { rule: PricingRule | undefined; onSaved: (
   };
   return (
     <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-      <Criteria draft={draft} rule={rule} onChange={setDraft} />
-      <Outcome draft={draft} onChange={setDraft} />
+      <Criteria draft={draft} rule={rule} onChange={onChange} />
+      <Outcome draft={draft} onChange={onChange} />
       {error !== null && <Failed error={error} />}
       <div className="flex justify-end gap-2">
         <CloseModal render={<Button />}>Close</CloseModal>
@@ -103,10 +142,7 @@ function Criteria({ draft, rule, onChange }: Props & { rule: PricingRule | undef
           <Choice
             label="Feed"
             any="every feed"
-            options={withKept(
-              data.map(({ feed }) => feed),
-              rule?.feed,
-            )}
+            options={data.map(({ feed }) => feed)}
             value={draft.feed}
             onChange={(feed) => onChange({ ...draft, feed })}
           />
@@ -142,10 +178,6 @@ function StoneKinds({ facets, draft, rule, onChange }: Props & { facets: Facets;
       />
     </div>
   );
-}
-
-function withKept(values: string[], kept: string | null | undefined): string[] {
-  return kept === null || kept === undefined || values.includes(kept) ? values : [...values, kept];
 }
 
 function withKeptCounts(counts: { value: string; count: number }[], kept: string[]) {

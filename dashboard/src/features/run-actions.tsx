@@ -27,7 +27,8 @@ export function RunActions({ run }: { run: RunSummary }) {
           title={`Retry ${counted(run.failedWorkers, "failed partition")}?`}
           onConfirm={then(() => retryWorkers({ runId }))}
         >
-          Each goes on where it was; {counted(run.completedWorkers, "partition")} stay as they are.
+          Each goes on where it was
+          {run.completedWorkers > 0 && `; ${counted(run.completedWorkers, "partition")} stay as they are`}.
         </Confirm>
       )}
       {steps.consolidate && (

@@ -10,6 +10,15 @@ export interface Steps {
   acceptRemovals: boolean;
 }
 
+/** As many as the overview shows. */
+export const NEWEST_RUNS = { limit: 5 };
+
+/** Of runs with the newest first: the last of each feed, where it did not bring everything. What a newer run has read is over. */
+export function unmended(newest: RunSummary[]): RunSummary[] {
+  const last = newest.filter(({ feed }, at) => newest.findIndex((other) => other.feed === feed) === at);
+  return last.filter(({ status }) => status === "failed" || status === "partial");
+}
+
 export function stepsOf(run: RunSummary): Steps {
   const hasFailedPartitions = run.failedWorkers > 0;
   const isRead = run.ingestCompletedAt !== null;

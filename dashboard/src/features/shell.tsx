@@ -1,17 +1,29 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { Link, useRouter } from "@tanstack/react-router";
-import { type ReactNode, useContext, useState } from "react";
+import { Link, useRouter, useRouterState } from "@tanstack/react-router";
+import { type KeyboardEvent, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import type { Me } from "@/api/generated";
 import { LiveContext } from "@/api/live";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
+import { News } from "@/ui/news";
 import { ThemeToggle } from "@/ui/theme-toggle";
+import { useKeptFocus } from "@/ui/use-kept-focus";
 import { CommandPalette } from "./command-palette";
 import { endSession } from "./end-session";
 import { pagesFor } from "./pages-for";
 
 export function Shell({ me, children }: { me: Me | undefined; children: ReactNode }) {
   const [isOpen, setOpen] = useState(false);
+  const pathname = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
+  useKeptFocus(pathname);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page was chosen, wherever
+  useEffect(() => setOpen(false), [pathname]);
+  const closeByKey = ({ key }: KeyboardEvent) => {
+    if (key !== "Escape" || !isOpen) return;
+    setOpen(false);
+    button.current?.focus();
+  };
+  const button = useRef<HTMLButtonElement>(null);
   return (
     <div className="min-h-screen md:grid md:grid-cols-[13rem_1fr]">
       <a
@@ -20,12 +32,18 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
       >
         To the content
       </a>
-      <header className="border-b border-line bg-surface md:sticky md:top-0 md:h-screen md:overflow-y-auto md:border-r md:border-b-0">
-        <div className="flex items-center gap-2 p-3 md:p-4">
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: only hears the key that closes what is in it */}
+      <header
+        onKeyDown={closeByKey}
+        className="border-b border-line bg-surface md:sticky md:top-0 md:h-screen md:overflow-y-auto md:border-r md:border-b-0"
+      >
+        <div className="flex flex-wrap items-center gap-2 p-3 md:gap-y-4 md:p-4 md:pb-3">
           <img src="/diamond.svg" alt="" className="size-7" />
           <span className="font-semibold">Diamond Opus</span>
+          <CommandPalette me={me} />
           <Button
-            className="ml-auto md:hidden"
+            ref={button}
+            className="md:hidden"
             aria-expanded={isOpen}
             aria-controls="menu"
             onClick={() => setOpen(!isOpen)}
@@ -34,7 +52,6 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
           </Button>
         </div>
         <div id="menu" className={`${isOpen ? "flex" : "hidden"} flex-col gap-4 p-3 pt-0 md:flex`}>
-          <CommandPalette me={me} />
           <nav aria-label="Pages">
             <ul className="flex flex-col gap-0.5">
               {pagesFor(me).map(({ to, label }) => (
@@ -42,7 +59,6 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
                   <Link
                     to={to}
                     activeOptions={{ exact: to === "/" }}
-                    onClick={() => setOpen(false)}
                     className="block rounded-md px-3 py-2 hover:bg-raised data-[status=active]:bg-raised data-[status=active]:font-semibold"
                   >
                     {label}
@@ -50,8 +66,13 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
                 </li>
               ))}
               <li>
-                <a href="/api-docs" className="block rounded-md px-3 py-2 hover:bg-raised">
-                  API docs
+                <a
+                  href="/api-docs"
+                  target="_blank"
+                  rel="noreferrer"
+                  className="block rounded-md px-3 py-2 hover:bg-raised"
+                >
+                  API docs <span className="text-xs text-muted">(new tab)</span>
                 </a>
               </li>
             </ul>
@@ -62,6 +83,7 @@ export function Shell({ me, children }: { me: Me | undefined; children: ReactNod
       <main id="main" tabIndex={-1} className="min-w-0 outline-none">
         {children}
       </main>
+      <News />
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import type { ButtonHTMLAttributes } from "react";
+import type { ButtonHTMLAttributes, Ref } from "react";
 
 const LOOKS = {
   primary: "bg-accent text-on-accent border-transparent hover:opacity-90",
@@ -8,6 +8,7 @@ const LOOKS = {
 
 interface Props extends ButtonHTMLAttributes<HTMLButtonElement> {
   look?: keyof typeof LOOKS;
+  ref?: Ref<HTMLButtonElement>;
 }
 
 export function Button({ look = "plain", className = "", type = "button", ...rest }: Props) {

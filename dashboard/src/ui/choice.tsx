@@ -14,17 +14,19 @@ const SEVERAL = "*";
 /** One of a few, or any. */
 export function Choice<Option extends string>(props: Props<Option>) {
   const { label, options, value, several, any = "any", onChange } = props;
+  // What came with the address is shown, also when nothing has it any more.
+  const shown = value === undefined || options.includes(value) ? options : [...options, value];
   return (
     <label className="flex items-center gap-2">
       <span className="text-muted">{label}</span>
       <select
         value={several === undefined ? (value ?? "") : SEVERAL}
-        onChange={(event) => onChange(options.find((option) => option === event.target.value))}
+        onChange={(event) => onChange(shown.find((option) => option === event.target.value))}
         className="min-h-8 rounded-md border border-line bg-surface px-2 py-1"
       >
         <option value="">{any}</option>
         {several !== undefined && <option value={SEVERAL}>{several}</option>}
-        {options.map((option) => (
+        {shown.map((option) => (
           <option key={option}>{option}</option>
         ))}
       </select>

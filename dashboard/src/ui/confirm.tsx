@@ -2,6 +2,7 @@ import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { type ReactNode, useState } from "react";
 import { Button } from "./button";
 import { BACKDROP, CENTRED, NARROW } from "./modal";
+import { tell } from "./news";
 import { Failed } from "./notices";
 
 interface Props {
@@ -10,13 +11,16 @@ interface Props {
   title: string;
   /** What will happen, in numbers. */
   children: ReactNode;
+  /** What is said when it is done. */
+  done?: string;
   look?: "plain" | "primary" | "danger";
   disabled?: boolean;
   onConfirm: () => Promise<unknown>;
 }
 
 /** A button that asks before it does something; a refusal is shown where the question was. */
-export function Confirm({ action, title, children, look = "plain", disabled, onConfirm }: Props) {
+export function Confirm(props: Props) {
+  const { action, title, children, done = `${action}: done.`, look = "plain", disabled, onConfirm } = props;
   const [isOpen, setOpen] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
@@ -26,6 +30,7 @@ export function Confirm({ action, title, children, look = "plain", disabled, onC
     try {
       await onConfirm();
       setOpen(false);
+      tell(done);
     } catch (failure) {
       setError(failure as Error);
     } finally {

@@ -15,13 +15,23 @@ interface Props {
   wide?: boolean;
   isOpen?: boolean;
   onOpenChange?: (isOpen: boolean) => void;
+  /** Whether a click beside it leaves it open, as what was written in it would be lost. */
+  stays?: boolean;
   children: ReactNode;
 }
 
 /** A dialog over the page, for a form or for all that is known of one thing. */
-export function Modal({ trigger, title, wide = false, isOpen, onOpenChange, children }: Props) {
+export function Modal({
+  trigger,
+  title,
+  wide = false,
+  isOpen,
+  onOpenChange,
+  stays = false,
+  children,
+}: Props) {
   return (
-    <Dialog.Root open={isOpen} onOpenChange={onOpenChange}>
+    <Dialog.Root open={isOpen} onOpenChange={onOpenChange} disablePointerDismissal={stays}>
       <Dialog.Trigger render={trigger} />
       <Dialog.Portal>
         <Dialog.Backdrop className={BACKDROP} />

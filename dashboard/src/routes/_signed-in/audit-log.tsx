@@ -50,7 +50,15 @@ function AuditLog() {
           keyOf={(act) => act.id}
           page={search.page ?? 1}
           onPage={(page) => void navigate({ search: { ...search, page } })}
-          empty={<Empty title="Nobody has changed anything yet." />}
+          empty={
+            chosen.length === 0 ? (
+              <Empty title="Nobody has changed anything yet." />
+            ) : (
+              <Empty title="No change is like that.">
+                <Button onClick={() => void navigate({ search: {} })}>Show all changes</Button>
+              </Empty>
+            )
+          }
         />
       </Panel>
     </Page>

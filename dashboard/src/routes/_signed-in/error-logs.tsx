@@ -5,6 +5,7 @@ import { deleteErrorLogs, type ErrorLog } from "@/api/generated";
 import { errorLogsQuery, errorServicesQuery, POLL_MILLISECONDS } from "@/api/queries";
 import { useThenRefresh } from "@/api/use-then-refresh";
 import { counted, formatMoment } from "@/format";
+import { Button } from "@/ui/button";
 import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
@@ -50,7 +51,15 @@ function ErrorLogs() {
           keyOf={(error) => error.id}
           page={page ?? 1}
           onPage={(next) => void navigate({ search: { service, page: next } })}
-          empty={<Empty title="No error has been logged." />}
+          empty={
+            service === undefined ? (
+              <Empty title="No error has been logged." />
+            ) : (
+              <Empty title={`No error of ${service} has been logged.`}>
+                <Button onClick={() => void navigate({ search: {} })}>Show all errors</Button>
+              </Empty>
+            )
+          }
         />
       </Panel>
     </Page>

@@ -5,6 +5,7 @@ import { usePollUnlessLive } from "@/api/live";
 import { meQuery, runsQuery, summaryQuery } from "@/api/queries";
 import { AttentionList } from "@/features/attention";
 import { pagesFor } from "@/features/pages-for";
+import { NEWEST_RUNS } from "@/features/run-steps";
 import { RunTable } from "@/features/run-table";
 import { StartRun } from "@/features/start-run";
 import { formatAge, formatCount, formatMoment, formatPercent } from "@/format";
@@ -23,15 +24,12 @@ export const Route = createFileRoute("/_signed-in/")({
   component: Overview,
 });
 
-const NEWEST = { limit: 5 };
-
 function Overview() {
   const refetchInterval = usePollUnlessLive();
   const summary = useQuery({ ...summaryQuery, refetchInterval });
-  const runs = useQuery({ ...runsQuery(NEWEST), refetchInterval });
-  const isBusy = (summary.data?.activeRuns.length ?? 0) > 0;
+  const runs = useQuery({ ...runsQuery(NEWEST_RUNS), refetchInterval });
   return (
-    <Page title="Overview" aside={<StartRun kind="incremental" disabled={isBusy} />}>
+    <Page title="Overview" aside={<StartRun kind="incremental" />}>
       <Answer of={summary}>{(data) => <Health summary={data} />}</Answer>
       <Panel
         title="Newest runs"

@@ -1,12 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
-import { createFileRoute } from "@tanstack/react-router";
+import { createFileRoute, Link } from "@tanstack/react-router";
 import { readOneOf, readPage } from "@/address";
 import { type OrderOfClient, OrderStatus } from "@/api/generated";
 import { ordersQuery, POLL_MILLISECONDS } from "@/api/queries";
 import { ResolveOrder } from "@/features/resolve-order";
+import { ClientName, StoneLink } from "@/features/trade-cells";
 import { TradeList } from "@/features/trade-list";
 import { TradeBadge } from "@/features/trade-tones";
 import { formatCents, formatMoment, NOTHING } from "@/format";
+import { Button } from "@/ui/button";
 import { Empty } from "@/ui/notices";
 import { PER_PAGE } from "@/ui/paged-list";
 import type { Column } from "@/ui/table";
@@ -41,9 +43,18 @@ function Orders() {
       of={orders}
       columns={COLUMNS}
       empty={
-        <Empty title="No order here.">
-          A shop buys with <code>POST /diamonds/ID/purchase</code>.
-        </Empty>
+        search.status === undefined ? (
+          <Empty title="Nothing has been ordered yet.">
+            <Link to="/diamonds" className="text-accent underline">
+              Stones are bought here
+            </Link>
+            , or by a shop through the API.
+          </Empty>
+        ) : (
+          <Empty title={`No order is ${search.status}.`}>
+            <Button onClick={() => void navigate({ search: {} })}>Show all orders</Button>
+          </Empty>
+        )
       }
     />
   );
@@ -54,12 +65,9 @@ const canBeSettled = ({ status }: OrderOfClient) => status === "unknown" || stat
 const COLUMNS: Column<OrderOfClient>[] = [
   { title: "Made", cell: (order) => formatMoment(order.createdAt) },
   { title: "Status", cell: (order) => <TradeBadge status={order.status} /> },
-  { title: "Client", cell: (order) => <code className="text-xs break-all">{order.client ?? NOTHING}</code> },
+  { title: "Client", cell: (order) => <ClientName of={order} /> },
   { title: "Reference", cell: (order) => order.reference ?? NOTHING },
-  {
-    title: "Stone",
-    cell: (order) => <code className="text-xs break-all">{order.diamondId ?? order.offerId}</code>,
-  },
+  { title: "Stone", cell: (order) => <StoneLink of={order} /> },
   {
     title: "Cost",
     cell: (order) => formatCents(order.feedPriceCents),

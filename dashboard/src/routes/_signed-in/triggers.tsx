@@ -24,8 +24,8 @@ function Triggers() {
     <Page title="Triggers">
       <Panel title="Start a run">
         <div className="flex flex-wrap items-center gap-2">
-          <StartRun kind="incremental" disabled={isBusy} />
-          <StartRun kind="full" disabled={isBusy} />
+          <StartRun kind="incremental" />
+          <StartRun kind="full" />
           {isBusy && <span className="text-muted">One run of a feed goes on at a time.</span>}
         </div>
       </Panel>

@@ -1,15 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
 import { useState } from "react";
-import { createHold, type Diamond, endHold, type PriceExplanation, purchaseDiamond } from "@/api/generated";
+import type { Diamond, PriceExplanation } from "@/api/generated";
 import { diamondQuery, explanationQuery, meQuery, rawAnswerQuery } from "@/api/queries";
-import { useThenRefresh } from "@/api/use-then-refresh";
 import { AvailabilityBadge, Picture, titleOf } from "@/features/diamond-card";
+import { StoneTrade } from "@/features/stone-trade";
 import { formatCents, formatMoment, NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { Confirm } from "@/ui/confirm";
 import { Facts } from "@/ui/facts";
 import { Page, Panel } from "@/ui/panel";
 import { Payload } from "@/ui/payload";
@@ -25,7 +24,9 @@ function DiamondPage() {
   return (
     <Page
       title={diamond.data === undefined ? "Diamond" : titleOf(diamond.data)}
-      aside={diamond.data !== undefined && permissions.includes("trade") && <Trade diamond={diamond.data} />}
+      aside={
+        diamond.data !== undefined && permissions.includes("trade") && <StoneTrade diamond={diamond.data} />
+      }
     >
       <Trail to="/diamonds" label="Diamonds" id={id} />
       <Answer of={diamond} rows={8}>
@@ -120,46 +121,5 @@ function RawAnswer({ id }: { id: string }) {
         <Button onClick={() => setWanted(true)}>Show it</Button>
       )}
     </Panel>
-  );
-}
-
-function Trade({ diamond }: { diamond: Diamond }) {
-  const then = useThenRefresh(["diamond", diamond.id]);
-  // One key for one purchase: pressed twice, or sent again after a lost answer, it buys once.
-  const [idempotencyKey] = useState(() => crypto.randomUUID());
-  const isFree = diamond.availability === "available";
-  return (
-    <div className="flex flex-wrap gap-2">
-      {diamond.availability === "on_hold" && (
-        <Confirm
-          action="End hold"
-          title={`End your hold of ${titleOf(diamond)}?`}
-          onConfirm={then(() => endHold(diamond.id))}
-        >
-          At the supplier and here. Anybody may hold or buy the stone then.
-        </Confirm>
-      )}
-      {isFree && (
-        <Confirm
-          action="Hold"
-          title={`Hold ${titleOf(diamond)}?`}
-          onConfirm={then(() => createHold(diamond.id))}
-        >
-          The supplier keeps it for you, usually for 24 hours; nobody else can buy it meanwhile.
-        </Confirm>
-      )}
-      {isFree && (
-        <Confirm
-          action="Buy"
-          look="primary"
-          title={`Buy ${titleOf(diamond)}?`}
-          onConfirm={then(() => purchaseDiamond(diamond.id, { idempotencyKey }))}
-        >
-          It is ordered from the supplier
-          {typeof diamond.feedPriceCents === "number" && ` for about ${formatCents(diamond.feedPriceCents)}`},
-          at the price of this moment. This cannot be taken back here.
-        </Confirm>
-      )}
-    </div>
   );
 }

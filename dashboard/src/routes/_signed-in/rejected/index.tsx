@@ -4,20 +4,22 @@ import { readOneOf, readPage, readText } from "@/address";
 import { type RejectedStone, replayRejectedStones } from "@/api/generated";
 import { rejectedQuery } from "@/api/queries";
 import { useThenRefresh } from "@/api/use-then-refresh";
+import { openOfReason, ReasonList } from "@/features/reason-list";
 import { formatMoment, formatStones } from "@/format";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { Choice } from "@/ui/choice";
 import { Confirm } from "@/ui/confirm";
 import { Empty } from "@/ui/notices";
 import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
+import { Select } from "@/ui/select";
 import { ShowOnly } from "@/ui/show-only";
 import type { Column } from "@/ui/table";
 
-const STATES = ["open", "resolved"] as const;
+const STATES = ["open", "resolved", "all"] as const;
 
 interface Search {
+  /** Without it, what still waits. */
   state?: (typeof STATES)[number];
   reason?: string;
   page?: number;
@@ -35,23 +37,26 @@ export const Route = createFileRoute("/_signed-in/rejected/")({
 function Rejected() {
   const search = Route.useSearch();
   const navigate = Route.useNavigate();
-  const resolved = search.state === undefined ? undefined : search.state === "resolved";
-  const stones = useQuery(
-    rejectedQuery({ resolved, reason: search.reason, page: search.page, limit: PER_PAGE }),
-  );
+  const { state = "open", reason } = search;
+  const resolved = state === "all" ? undefined : state === "resolved";
+  const stones = useQuery(rejectedQuery({ resolved, reason, page: search.page, limit: PER_PAGE }));
   const filter = (change: Search) => void navigate({ search: { ...search, page: undefined, ...change } });
-  const total = stones.data?.pagination.total ?? 0;
   return (
-    <Page
-      title="Rejected stones"
-      aside={search.reason !== undefined && <ReplayAll reason={search.reason} total={total} />}
-    >
+    <Page title="Rejected stones" aside={reason !== undefined && <ReplayAll reason={reason} />}>
       <div className="flex flex-wrap items-center gap-3">
-        <Choice label="State" options={STATES} value={search.state} onChange={(state) => filter({ state })} />
-        {search.reason !== undefined && (
-          <Button onClick={() => filter({ reason: undefined })}>Reason: {search.reason} ✕</Button>
+        <Select
+          label="State"
+          options={STATES}
+          value={state}
+          onChange={(chosen) => filter({ state: chosen === "open" ? undefined : chosen })}
+        />
+        {reason !== undefined && (
+          <Button onClick={() => filter({ reason: undefined })}>Reason: {reason} ✕</Button>
         )}
       </div>
+      <Panel title="By reason">
+        <ReasonList state={state} chosen={reason} onChoose={(each) => filter({ reason: each })} />
+      </Panel>
       <Panel title="What the supplier sent and cannot be sold">
         <PagedList
           of={stones}
@@ -60,7 +65,15 @@ function Rejected() {
           keyOf={(stone) => `${stone.feed}/${stone.supplierStoneId}`}
           page={search.page ?? 1}
           onPage={(page) => void navigate({ search: { ...search, page } })}
-          empty={<Empty title="No stone is in quarantine here.">Each answer could become a diamond.</Empty>}
+          empty={
+            state === "open" && reason === undefined ? (
+              <Empty title="No stone is in quarantine.">Each answer could become a diamond.</Empty>
+            ) : (
+              <Empty title="No stone is like that.">
+                <Button onClick={() => void navigate({ search: { state: "all" } })}>Show all</Button>
+              </Empty>
+            )
+          }
         />
       </Panel>
     </Page>
@@ -94,12 +107,20 @@ const columns = (onReason: (reason: string) => void): Column<RejectedStone>[] =>
   { title: "Last seen", cell: (stone) => formatMoment(stone.lastSeenAt) },
 ];
 
-function ReplayAll({ reason, total }: { reason: string; total: number }) {
-  const replay = useThenRefresh(["rejected"])(() => replayRejectedStones({ reason }));
+/** Only what is in quarantine is mapped anew, whatever the list shows. */
+function ReplayAll({ reason }: { reason: string }) {
+  const total = useQuery(openOfReason(reason)).data?.pagination.total ?? 0;
+  const replay = useThenRefresh(["rejected"], ["found"])(() => replayRejectedStones({ reason }));
   return (
-    <Confirm action="Replay all of this reason" title={`Replay ${formatStones(total)}?`} onConfirm={replay}>
-      The stored answers are mapped and priced anew, after a mistake of ours was mended. What still cannot be
-      sold comes back here.
+    <Confirm
+      action="Replay all of this reason"
+      title={`Replay ${formatStones(total)}?`}
+      done={`The replay of ${formatStones(total)} has begun.`}
+      disabled={total === 0}
+      onConfirm={replay}
+    >
+      The stored answers of {formatStones(total)} are mapped and priced anew, after a mistake of ours was
+      mended. What still cannot be sold comes back here.
     </Confirm>
   );
 }
