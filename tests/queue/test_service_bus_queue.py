@@ -21,6 +21,7 @@ from azure.servicebus.aio import ServiceBusClient  # noqa: E402
 from diamond_opus.queue.service_bus import ServiceBusQueue  # noqa: E402
 
 LIMITS = QueueLimits(lease_seconds=30, max_deliveries=3)
+EMULATOR = "UseDevelopmentEmulator=true;"  # on loopback, without TLS
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ async def test_a_queue_that_nobody_made_is_told_with_the_remedy(bus: Bus) -> Non
 
 
 async def test_a_bus_that_is_away_is_told_as_out_of_reach() -> None:
-    nobody = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true;"
+    nobody = f"Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;{EMULATOR}"
     async with ServiceBusClient.from_connection_string(nobody, retry_total=0) as client:
         queue = ServiceBusQueue(client, WORK_ITEMS, LIMITS)
         with pytest.raises(Retryable, match="work-items: Service Bus is out of reach"):
@@ -165,6 +166,44 @@ async def test_a_bus_that_is_away_is_told_as_out_of_reach() -> None:
         with pytest.raises(Retryable, match="work-items: Service Bus is out of reach"):
             await queue.receive(1)
         await queue.close()
+
+
+async def test_a_bus_that_accepts_and_says_nothing_is_waited_for_no_longer_than_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a limit of ours the SDK waits for the answer to a send for ever."""
+    monkeypatch.setattr("diamond_opus.queue.service_bus.TURN_TIMEOUT_SECONDS", 0.5)
+
+    heard: list[asyncio.StreamWriter] = []
+
+    async def keep_silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(writer)
+
+    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        silent = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;{EMULATOR}"
+        async with ServiceBusClient.from_connection_string(silent) as client:
+            queue = ServiceBusQueue(client, WORK_ITEMS, LIMITS)
+            with pytest.raises(Retryable, match="out of reach"):
+                await queue.send([Message({})])
+            await queue.close()
+        for writer in heard:
+            writer.close()
+    assert heard
+
+
+async def test_a_settlement_that_is_not_confirmed_is_made_sure_of(bus: Bus) -> None:
+    """Older SDKs took silence for a yes, and the message came again."""
+    await bus.send(1)
+    message = await bus.receive_one()
+    receiver = bus.queue._receiver._end
+    assert receiver is not None
+    receiver._config.timeout = 0.5  # the SDK's own is a minute, and has no public name
+    bus.broker.faults.ignore_settlements = 1
+
+    await bus.queue.complete(message)
+
+    assert bus.waiting() == 0
 
 
 async def send_as_another_program(bus: Bus, body: bytes, **properties: Any) -> None:
