@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Attempt, Partition, RunSummary } from "@/api/generated";
-import { readSearch } from "@/routes/_signed-in/runs/index";
 import { layOut } from "./gantt-bars";
+import { readRunSearch } from "./run-search";
 import { stepsOf } from "./run-steps";
 
 const run = (given: Partial<RunSummary>): RunSummary =>
@@ -67,12 +67,12 @@ test("attempts stand where they were in the run's time, and one that goes on rea
 });
 
 test("an address is read for what it may hold, and nothing else", () => {
-  expect(readSearch({ status: ["failed", "no"], runType: "full", page: "3", x: 1 })).toEqual({
+  expect(readRunSearch({ status: ["failed", "no"], runType: "full", page: "3", x: 1 })).toEqual({
     status: ["failed"],
     runType: "full",
     page: 3,
   });
-  expect(readSearch({ status: "completed", page: -1 })).toEqual({
+  expect(readRunSearch({ status: "completed", page: -1 })).toEqual({
     status: ["completed"],
     runType: undefined,
     page: undefined,

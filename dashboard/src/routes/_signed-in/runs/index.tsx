@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { createFileRoute } from "@tanstack/react-router";
-import { readOneOf, readPage, readSomeOf } from "@/address";
 import type { ListRunsParams } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { runsQuery } from "@/api/queries";
+import { type RunSearch, readRunSearch, STATUSES, TYPES } from "@/features/run-search";
 import { NoRunYet, runColumns } from "@/features/run-table";
 import { StartRun } from "@/features/start-run";
 import { Button } from "@/ui/button";
@@ -13,25 +13,7 @@ import { PagedList, PER_PAGE } from "@/ui/paged-list";
 import { Page, Panel } from "@/ui/panel";
 import { useNow } from "@/ui/use-now";
 
-const STATUSES = ["running", "completed", "partial", "failed"] as const;
-const TYPES = ["full", "incremental"] as const;
-
-interface Search {
-  status?: (typeof STATUSES)[number][];
-  runType?: (typeof TYPES)[number];
-  page?: number;
-}
-
-/** The address holds the filters, so that a view can be sent to a colleague; what is no filter is left out. */
-export function readSearch(search: Record<string, unknown>): Search {
-  return {
-    status: readSomeOf(STATUSES, search.status),
-    runType: readOneOf(TYPES, search.runType),
-    page: readPage(search.page),
-  };
-}
-
-export const Route = createFileRoute("/_signed-in/runs/")({ validateSearch: readSearch, component: Runs });
+export const Route = createFileRoute("/_signed-in/runs/")({ validateSearch: readRunSearch, component: Runs });
 
 function Runs() {
   const search = Route.useSearch();
@@ -45,7 +27,7 @@ function Runs() {
     status: search.status,
   };
   const runs = useQuery({ ...runsQuery(filters), refetchInterval });
-  const filter = (change: Search) => void navigate({ search: { ...search, page: undefined, ...change } });
+  const filter = (change: RunSearch) => void navigate({ search: { ...search, page: undefined, ...change } });
   const isFiltered = search.status !== undefined || search.runType !== undefined;
   return (
     <Page
