@@ -1,5 +1,6 @@
 import type { Attempt } from "@/api/generated";
 import { formatCount, formatMoment } from "@/format";
+import { LongText } from "@/ui/long-text";
 import { Empty } from "@/ui/notices";
 import { Table } from "@/ui/table";
 
@@ -15,7 +16,10 @@ export function AttemptTable({ attempts }: { attempts: Attempt[] }) {
         { title: "Partition", cell: (attempt) => <code>{attempt.partitionId}</code> },
         { title: "Attempt", cell: (attempt) => formatCount(attempt.attempt), numeric: true },
         { title: "Stones", cell: (attempt) => formatCount(attempt.recordsProcessed), numeric: true },
-        { title: "Why", cell: (attempt) => <span className="break-words">{attempt.errorMessage}</span> },
+        {
+          title: "Why",
+          cell: (attempt) => attempt.errorMessage !== null && <LongText text={attempt.errorMessage} />,
+        },
       ]}
     />
   );

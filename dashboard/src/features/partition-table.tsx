@@ -3,6 +3,7 @@ import { useThenRefresh } from "@/api/use-then-refresh";
 import { counted, formatCount, formatMoment, formatRange, NOTHING } from "@/format";
 import { StateBadge } from "@/ui/badge";
 import { Confirm } from "@/ui/confirm";
+import { LongText } from "@/ui/long-text";
 import { Empty } from "@/ui/notices";
 import { type Column, Table } from "@/ui/table";
 
@@ -39,7 +40,9 @@ function Noticed({ partition }: { partition: Partition }) {
   return (
     <ul className="flex max-w-xl flex-col gap-1">
       {lastError !== null && (
-        <li className={`break-words ${state === "completed" ? "text-muted" : "text-bad"}`}>{lastError}</li>
+        <li className={state === "completed" ? "text-muted" : "text-bad"}>
+          <LongText text={lastError} />
+        </li>
       )}
       {isWaiting && <li>Tried again by itself at {formatMoment(nextAttemptAt)}</li>}
       {countDisputed && <li>The supplier's count and its pages do not agree</li>}

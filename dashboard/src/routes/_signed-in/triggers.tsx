@@ -8,6 +8,7 @@ import { whichRun } from "@/features/run-table";
 import { StartRun } from "@/features/start-run";
 import { NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
+import { LongText } from "@/ui/long-text";
 import { Empty } from "@/ui/notices";
 import { Page, Panel } from "@/ui/panel";
 import { type Column, Table } from "@/ui/table";
@@ -70,7 +71,7 @@ function Triggers() {
 
 const COLUMNS: Column<RunSummary>[] = [
   ...whichRun<RunSummary>(),
-  { title: "Why", cell: (run) => <span className="break-words">{run.error ?? NOTHING}</span> },
+  { title: "Why", cell: (run) => <LongText text={run.error ?? NOTHING} /> },
   {
     title: "What to do",
     cell: (run) => (

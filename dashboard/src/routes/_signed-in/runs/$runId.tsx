@@ -13,6 +13,7 @@ import { RunFigures } from "@/features/run-figures";
 import { formatMoment } from "@/format";
 import { Answer } from "@/ui/answer";
 import { RunBadge } from "@/ui/badge";
+import { LongText } from "@/ui/long-text";
 import { Page, Panel } from "@/ui/panel";
 import { Trail } from "@/ui/trail";
 
@@ -49,9 +50,9 @@ function RunContent({ detail }: { detail: RunDetail }) {
   return (
     <>
       {run.error !== null && (
-        <p role="alert" className="rounded-md border border-bad bg-bad-ground px-4 py-3 break-words text-bad">
-          {run.error}
-        </p>
+        <div role="alert" className="rounded-md border border-bad bg-bad-ground px-4 py-3 text-bad">
+          <LongText text={run.error} />
+        </div>
       )}
       <RunFigures detail={detail} />
       <Panel title="When each partition was read">
