@@ -20,12 +20,12 @@ export async function call<Answer>(url: string, options: RequestInit): Promise<A
   return (await response.json()) as Answer;
 }
 
-/** A file as it streams in; `onBytes` is told how many have come. The browser keeps what is large on its disk. */
-export async function download(
+/** A file as it streams in; `onBytes` is told how many have come. */
+export async function stream(
   url: string,
   options: RequestInit,
   onBytes: (bytes: number) => void,
-): Promise<Blob> {
+): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
   const response = await request(url, options);
   let bytes = 0;
   const counted = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
@@ -35,8 +35,7 @@ export async function download(
       controller.enqueue(piece);
     },
   });
-  const { body, headers } = response;
-  return await new Response(body?.pipeThrough(counted), { headers }).blob();
+  return (response.body ?? new ReadableStream()).pipeThrough(counted);
 }
 
 /** The key travels in a header, and a refusal becomes an ApiError. */

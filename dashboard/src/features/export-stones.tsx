@@ -1,10 +1,10 @@
-import { useRef, useState } from "react";
-import { download } from "@/api/call";
+import { type MouseEvent, useRef, useState } from "react";
+import { stream } from "@/api/call";
 import { type ExportDiamondsParams, getExportDiamondsUrl } from "@/api/generated";
 import { formatBytes } from "@/format";
 import { Button } from "@/ui/button";
 import { Failed } from "@/ui/notices";
-import { saveFile } from "@/ui/save-file";
+import { saveStream } from "@/ui/save-file";
 
 /** Every stone that meets the filters, as a spreadsheet takes it. */
 export function ExportStones({ filters }: { filters: ExportDiamondsParams }) {
@@ -17,20 +17,25 @@ export function ExportStones({ filters }: { filters: ExportDiamondsParams }) {
     setError(null);
     try {
       const { signal } = cancelling.current;
-      saveFile(await download(getExportDiamondsUrl(filters), { signal }, setBytes), "diamonds.csv");
+      const file = () => stream(getExportDiamondsUrl(filters), { signal }, setBytes);
+      await saveStream(file, "diamonds.csv", signal);
     } catch (failure) {
-      if (!cancelling.current.signal.aborted) setError(failure as Error);
+      if ((failure as Error).name !== "AbortError") setError(failure as Error);
     } finally {
       setBytes(null);
     }
   };
+  const press = ({ detail }: MouseEvent) => {
+    // The second of a double click would take back what the first has started.
+    if (detail > 1) return;
+    if (bytes === null) void start();
+    else cancelling.current?.abort();
+  };
   return (
     <>
-      {bytes === null ? (
-        <Button onClick={() => void start()}>Download as CSV</Button>
-      ) : (
-        <Button onClick={() => cancelling.current?.abort()}>{formatBytes(bytes)} so far: cancel</Button>
-      )}
+      <Button onClick={press}>
+        {bytes === null ? "Download as CSV" : `${formatBytes(bytes)} so far: cancel`}
+      </Button>
       {error !== null && <Failed error={error} onRetry={() => void start()} />}
     </>
   );
