@@ -1,8 +1,11 @@
-"""What the browser tests do with a page: log in, keep what it looks like, look for what keeps people out."""
+"""What the browser tests do with a demo: ask it, log in, keep what it looks like, look for what keeps people out."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 from playwright.sync_api import Page
 
@@ -21,6 +24,21 @@ class Demo:
     url: str
     key: str
     supplier: str
+
+
+def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    return ask_page(demo, path, method=method, body=body)["data"]
+
+
+def ask_page(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    request = Request(
+        f"{demo.url}/api/v2{path}",
+        method=method,
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"X-API-Key": demo.key, "Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def log_in(page: Page, key: str, path: str = "/") -> None:

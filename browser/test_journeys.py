@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from tabs import Demo, OpenPage, barriers, keep, log_in
+from tabs import Demo, OpenPage, ask, ask_page, barriers, keep, log_in
 
 PAGES = {
     "overview": "/",
@@ -35,21 +35,6 @@ PAGES = {
     "error-logs": "/error-logs",
     "audit-log": "/audit-log",
 }
-
-
-def ask(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
-    return ask_page(demo, path, method=method, body=body)["data"]
-
-
-def ask_page(demo: Demo, path: str, *, method: str = "GET", body: Any = None) -> Any:
-    request = Request(
-        f"{demo.url}/api/v2{path}",
-        method=method,
-        data=json.dumps(body).encode() if body is not None else None,
-        headers={"X-API-Key": demo.key, "Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def test_the_first_login_refuses_a_wrong_key_and_leads_where_one_wanted_to_go(

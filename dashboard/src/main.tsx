@@ -4,8 +4,10 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import "./app.css";
 import { endSession } from "./features/end-session";
+import { keepPageWithoutCode } from "./features/page-error";
 import { makeQueryClient, makeRouter } from "./router";
 
+keepPageWithoutCode();
 const queryClient = makeQueryClient(() => endSession(router, queryClient, true));
 const router = makeRouter(queryClient);
 const root = document.getElementById("root");

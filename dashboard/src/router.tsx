@@ -1,12 +1,9 @@
 import { QueryClient as Client, QueryCache, type QueryClient } from "@tanstack/react-query";
 import { createRouter } from "@tanstack/react-router";
-import { ApiError } from "./api/call";
+import { ApiError, mayBeBetterSoon } from "./api/call";
+import { PageError } from "./features/page-error";
 import { routeTree } from "./routeTree.gen";
-import { Failed, Loading } from "./ui/notices";
-
-/** Refusals are final; only what may be better in a moment is asked again. */
-const mayBeBetterSoon = (error: Error) =>
-  error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+import { Loading } from "./ui/notices";
 
 export function makeQueryClient(onSessionEnded: () => void): QueryClient {
   const onError = (error: Error) => {
@@ -31,9 +28,7 @@ export function makeRouter(queryClient: QueryClient) {
     defaultPreloadStaleTime: 0,
     scrollRestoration: true,
     defaultPendingComponent: () => <Loading />,
-    defaultErrorComponent: ({ error }) => (
-      <Failed error={error instanceof Error ? error : new Error(String(error))} />
-    ),
+    defaultErrorComponent: PageError,
   });
 }
 

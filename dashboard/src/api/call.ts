@@ -8,11 +8,24 @@ export class ApiError extends Error {
     message: string,
     readonly hint?: string,
     readonly traceId?: string,
+    /** What is wrong with which parameter or field. */
+    readonly problems: Problem[] = [],
   ) {
     super(message);
     this.name = "ApiError";
   }
 }
+
+interface Problem {
+  parameter: string;
+  message: string;
+}
+
+export const isUnreachable = (error: unknown): boolean => error instanceof ApiError && error.status === 0;
+
+/** Refusals are final; only what may be better in a moment is asked again. */
+export const mayBeBetterSoon = (error: Error): boolean =>
+  error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 
 /** Every generated operation goes through here. */
 export async function call<Answer>(url: string, options: RequestInit): Promise<Answer> {
@@ -48,6 +61,8 @@ async function request(url: string, options: RequestInit): Promise<Response> {
   return response;
 }
 
+const isQuestion = ({ method = "GET" }: RequestInit): boolean => method === "GET";
+
 export async function fetchOrExplain(url: string, options: RequestInit): Promise<Response> {
   try {
     return await fetch(url, options);
@@ -57,7 +72,9 @@ export async function fetchOrExplain(url: string, options: RequestInit): Promise
       0,
       "UNREACHABLE",
       "the API does not answer",
-      "Check the connection; it is tried again.",
+      isQuestion(options)
+        ? "Check the connection, and try again."
+        : "It may have been done, or not: look before it is done again.",
     );
   }
 }
@@ -66,21 +83,28 @@ export async function refusal(response: Response): Promise<ApiError> {
   const traceId = response.headers.get("X-Trace-Id") ?? undefined;
   try {
     const { error } = await response.json();
-    return new ApiError(response.status, error.code, describe(error), error.hint, traceId);
+    const problems = problemsOf(error.details);
+    const text = problems.map(({ parameter, message }) => `${parameter}: ${message}`).join("; ");
+    return new ApiError(
+      response.status,
+      error.code,
+      text || error.message,
+      withoutReference(error.hint),
+      traceId,
+      problems,
+    );
   } catch {
     const text = `the server answered ${response.status} ${response.statusText}`.trimEnd();
     return new ApiError(response.status, "UNKNOWN", text, undefined, traceId);
   }
 }
 
-interface Refusal {
-  message: string;
-  details?: unknown;
-}
+/** Those of a body that was refused; what else an error tells has another shape. */
+const problemsOf = (details: unknown): Problem[] =>
+  Array.isArray(details)
+    ? details.filter((each) => typeof each?.parameter === "string" && typeof each.message === "string")
+    : [];
 
-/** The message, and for a body that is refused what is wrong with each field. */
-function describe({ message, details }: Refusal): string {
-  if (!Array.isArray(details)) return message;
-  const problems = details.map((each) => [each.parameter, each.message].filter(Boolean).join(": "));
-  return problems.filter(Boolean).join("; ") || message;
-}
+/** A hint ends with a file of the source code, which nobody has here. */
+const withoutReference = (hint: string | undefined): string | undefined =>
+  hint?.replace(/ ?See docs\/errors\.md#\w+\.$/, "") || undefined;

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import { ApiError } from "@/api/call";
+import { ApiError, mayBeBetterSoon } from "@/api/call";
 import { Button } from "./button";
 
 /** Grey bars where something will stand: the page keeps its shape while it is asked for. */
@@ -39,7 +39,7 @@ export function Failed({ error, onRetry }: { error: Error; onRetry?: () => void 
       </p>
       {refusal?.hint !== undefined && <p className="mt-1">{refusal.hint}</p>}
       {refusal?.traceId !== undefined && <p className="mt-1 text-xs">Trace id {refusal.traceId}</p>}
-      {onRetry !== undefined && refusal?.status !== 403 && (
+      {onRetry !== undefined && (refusal === null || mayBeBetterSoon(refusal)) && (
         <Button className="mt-2" onClick={onRetry}>
           Try again
         </Button>
