@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { ApiError, call } from "./call";
+import { isAtFields, problemOf } from "@/features/field-problem";
+import { ApiError, call, mayBeBetterSoon } from "./call";
 import { forgetKey, keepKey } from "./session";
 
 afterEach(() => {
@@ -50,7 +51,39 @@ test("an answer that is not the API's own names its status", async () => {
   await expect(call("/x", {})).rejects.toThrow("the server answered 502 Bad Gateway");
 });
 
-test("no answer at all is told as such", async () => {
+test("a problem of a field keeps its field, and a hint loses what only a developer can follow", async () => {
+  const details = [{ parameter: "caratMin", message: "must be at most carat_max", value: "5" }];
+  const error = {
+    code: "VALIDATION_ERROR",
+    message: "invalid",
+    details,
+    hint: "See docs/errors.md#validation_error.",
+  };
+  answering(Response.json({ error }, { status: 400 }));
+  const refused = (await call("/x", {}).catch((reason: unknown) => reason)) as ApiError;
+  expect(refused.hint).toBeUndefined();
+  expect(refused.problems).toMatchObject([{ parameter: "caratMin" }]);
+  const labels = { caratMin: "Carats from", caratMax: "Carats to" };
+  expect(problemOf(refused, "caratMin", labels)).toBe("must be at most “Carats to”");
+  expect(problemOf(refused, "caratMax", labels)).toBeUndefined();
+  expect(isAtFields(refused, Object.keys(labels))).toBe(true);
+  expect(isAtFields(refused, ["caratMax"])).toBe(false);
+});
+
+test.each([
+  ["GET", "Check the connection, and try again."],
+  ["POST", "It may have been done, or not: look before it is done again."],
+])("no answer to a %s is told as such", async (method, hint) => {
   vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("Failed to fetch")));
-  await expect(call("/x", {})).rejects.toMatchObject({ status: 0, code: "UNREACHABLE" });
+  await expect(call("/x", { method })).rejects.toMatchObject({ status: 0, code: "UNREACHABLE", hint });
+});
+
+test.each([
+  [0, true],
+  [429, true],
+  [503, true],
+  [400, false],
+  [404, false],
+])("after a %i it may be better soon: %s", (status, isBetter) => {
+  expect(mayBeBetterSoon(new ApiError(status, "", ""))).toBe(isBetter);
 });

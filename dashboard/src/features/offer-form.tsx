@@ -5,6 +5,7 @@ import { Field } from "@/ui/field";
 import { Select } from "@/ui/select";
 import { useDraft } from "@/ui/use-draft";
 import { toggled } from "./diamond-search";
+import { problemOf } from "./field-problem";
 import { draftOf, type OfferDraft, type OfferSearch, RANGES, readOfferSearch, SHAPES } from "./offer-search";
 
 const TYPES = ["natural", "lab-grown"] as const;
@@ -19,11 +20,13 @@ const LABELS: Record<(typeof RANGES)[number], string> = {
 interface Props {
   search: OfferSearch;
   isBusy: boolean;
+  /** Why the last question was refused. */
+  error: Error | null;
   onSearch: (search: OfferSearch) => void;
   onCount: (search: OfferSearch) => void;
 }
 
-export function OfferForm({ search, isBusy, onSearch, onCount }: Props) {
+export function OfferForm({ search, isBusy, error, onSearch, onCount }: Props) {
   const [draft, setDraft] = useDraft(draftOf(search));
   const change = (part: Partial<OfferDraft>) => setDraft({ ...draft, ...part });
   const submit = (event: FormEvent) => {
@@ -41,6 +44,7 @@ export function OfferForm({ search, isBusy, onSearch, onCount }: Props) {
             step={name.startsWith("carat") ? "any" : undefined}
             value={draft[name]}
             onChange={(text) => change({ [name]: text })}
+            problem={problemOf(error, name, LABELS)}
           />
         ))}
       </div>

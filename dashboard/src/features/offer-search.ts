@@ -52,10 +52,7 @@ export function readOfferSearch(search: Record<string, unknown>): OfferSearch {
     hasVideo: readTrue(search.hasVideo),
     page: readPage(search.page),
   };
-  for (const name of RANGES) {
-    const amount = readAmount(search[name]);
-    if (amount !== undefined) found[name] = amount;
-  }
+  for (const name of RANGES) found[name] = readAmount(search[name]);
   return found;
 }
 

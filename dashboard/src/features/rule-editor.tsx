@@ -13,6 +13,7 @@ import { tell } from "@/ui/news";
 import { Failed } from "@/ui/notices";
 import { toggled } from "./diamond-search";
 import { FacetList } from "./facet-list";
+import { isAtFields, problemOf } from "./field-problem";
 import { changesOf, draftOf, isChanged, type RuleDraft, ruleOf, withPercent, withRatio } from "./rule-draft";
 
 /** A button that opens the form of a rule; without one, that of a new rule. */
@@ -94,9 +95,9 @@ function RuleForm({ rule, draft, onChange, onSaved }: FormProps) {
   };
   return (
     <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-      <Criteria draft={draft} rule={rule} onChange={onChange} />
+      <Criteria draft={draft} rule={rule} error={error} onChange={onChange} />
       <Outcome draft={draft} onChange={onChange} />
-      {error !== null && <Failed error={error} />}
+      {error !== null && !isAtFields(error, Object.keys(CARATS)) && <Failed error={error} />}
       <div className="flex justify-end gap-2">
         <CloseModal render={<Button />}>Close</CloseModal>
         <Button type="submit" look="primary" disabled={isBusy}>
@@ -113,7 +114,15 @@ interface Props {
 }
 
 /** Only values that stones have are offered, beside those that the rule holds already. */
-function Criteria({ draft, rule, onChange }: Props & { rule: PricingRule | undefined }) {
+const CARATS = { caratMin: "Carats from (ct)", caratMax: "Carats to (ct)" };
+
+interface CriteriaProps extends Props {
+  rule: PricingRule | undefined;
+  /** Why the rule was refused. */
+  error: Error | null;
+}
+
+function Criteria({ draft, rule, error, onChange }: CriteriaProps) {
   const facets = useQuery(facetsQuery({}));
   const feeds = useQuery(feedsQuery);
   const carats = { type: "number", min: 0, max: 9999.99, step: 0.01 } as const;
@@ -125,17 +134,19 @@ function Criteria({ draft, rule, onChange }: Props & { rule: PricingRule | undef
       </Answer>
       <div className="grid grid-cols-2 gap-3">
         <Field
-          label="Carats from (ct)"
+          label={CARATS.caratMin}
           {...carats}
           value={draft.caratMin}
           onChange={(caratMin) => onChange({ ...draft, caratMin })}
         />
+          problem={problemOf(error, "caratMin", CARATS)}
         <Field
-          label="Carats to (ct)"
+          label={CARATS.caratMax}
           {...carats}
           value={draft.caratMax}
           onChange={(caratMax) => onChange({ ...draft, caratMax })}
         />
+          problem={problemOf(error, "caratMax", CARATS)}
       </div>
       <Answer of={feeds} rows={1}>
         {(data) => (

@@ -3,9 +3,16 @@ import { createFileRoute } from "@tanstack/react-router";
 import type { LiveOffer } from "@/api/generated";
 import { offerCountQuery, offersQuery } from "@/api/queries";
 import { AvailabilityBadge } from "@/features/diamond-card";
+import { isAtFields } from "@/features/field-problem";
 import { certificateOf, OfferDialog } from "@/features/offer-dialog";
 import { OfferForm } from "@/features/offer-form";
-import { countBodyOf, type OfferSearch, readOfferSearch, searchBodyOf } from "@/features/offer-search";
+import {
+  countBodyOf,
+  type OfferSearch,
+  RANGES,
+  readOfferSearch,
+  searchBodyOf,
+} from "@/features/offer-search";
 import { counted, formatCents, formatMoment, NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
 import { Empty } from "@/ui/notices";
@@ -39,11 +46,12 @@ function Nivoda() {
       <Panel title="Which offers">
         <OfferForm
           search={search}
+          error={offers.error ?? count.error}
           isBusy={offers.isFetching || count.isFetching}
           onSearch={ask}
           onCount={askCount}
         />
-        {!isUnasked(count) && (
+        {!isUnasked(count) && !isAtFields(count.error, RANGES) && (
           <div role="status" className="mt-3">
             <Answer of={count} rows={1}>
               {(total) =>
@@ -54,7 +62,9 @@ function Nivoda() {
         )}
       </Panel>
       <Panel title={askedAt === "" ? "Offers" : `Offers at ${formatMoment(askedAt)}, the oldest first`}>
-        {isUnasked(offers) ? (
+        {isAtFields(offers.error, RANGES) ? (
+          <Empty title="This cannot be asked.">Above stands what to change.</Empty>
+        ) : isUnasked(offers) ? (
           <Empty title="Nothing has been asked yet.">Press Search to ask the supplier.</Empty>
         ) : (
           <PagedList
