@@ -26,7 +26,7 @@ export function RuleTable({ rules, tried, present, mayChange }: Props) {
   const steps: Column<PricingRule> = {
     title: "What to do",
     cell: (rule) => (
-      <div className="flex flex-wrap gap-2">
+      <div className="flex gap-2">
         {rule.active && <MoveButtons rule={rule} tried={tried} isBusy={isBusy} onMove={move} />}
         <RuleEditor rule={rule} />
         {rule.active ? (

@@ -21,7 +21,7 @@ export function Panel({ title, aside, children }: Props) {
 
 export function Page({ title, aside, children }: Props) {
   return (
-    <div className="mx-auto flex w-full max-w-[110rem] flex-col gap-4 p-4 md:p-6">
+    <div className="flex w-full flex-col gap-4 p-4 md:p-6">
       <title>{`${title} · Diamond Opus`}</title>
       <header className="flex flex-wrap items-center justify-between gap-3">
         <h1 className="text-xl font-semibold">{title}</h1>

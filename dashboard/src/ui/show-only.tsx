@@ -9,7 +9,7 @@ export function ShowOnly({ value, onChoose }: Props) {
     <button
       type="button"
       title="Show only these"
-      className="text-left break-all text-accent underline"
+      className="min-w-40 text-left wrap-break-word text-accent underline"
       onClick={onChoose}
     >
       {value}

@@ -1,4 +1,4 @@
-import type { HTMLAttributes, Key, ReactNode } from "react";
+import type { CSSProperties, HTMLAttributes, Key, ReactNode } from "react";
 
 export interface Column<Row> {
   title: string;
@@ -19,8 +19,12 @@ interface Props<Row> {
 export function Table<Row>({ caption, columns, rows, keyOf, rowProps = () => ({}) }: Props<Row>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: who has no mouse scrolls it with the keyboard
-    <section aria-label={caption} tabIndex={0} className="-mx-4 overflow-x-auto px-4">
-      <table className="w-full border-collapse text-left">
+    <section aria-label={caption} tabIndex={0} className="scroll-shadow -mx-4 overflow-x-auto px-4">
+      <table
+        // Narrower, a phone would break words apart rather than scroll.
+        style={{ "--least": `${columns.length * 6.5}rem` } as CSSProperties}
+        className="w-full border-collapse text-left max-sm:min-w-(--least)"
+      >
         <caption className="sr-only">{caption}</caption>
         <thead>
           <tr className="border-b border-line text-xs text-muted">

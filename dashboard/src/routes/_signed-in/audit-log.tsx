@@ -73,6 +73,10 @@ const columns = (onFilter: (change: Search) => void): Column<Act>[] => [
   })),
   {
     title: "Details",
-    cell: (act) => <code className="text-xs break-all text-muted">{JSON.stringify(act.details)}</code>,
+    cell: (act) => (
+      <code className="inline-block min-w-60 text-xs wrap-anywhere text-muted">
+        {JSON.stringify(act.details)}
+      </code>
+    ),
   },
 ];

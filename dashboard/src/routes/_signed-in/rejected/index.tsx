@@ -87,7 +87,7 @@ const columns = (onReason: (reason: string) => void): Column<RejectedStone>[] =>
       <Link
         to="/rejected/$feed/$stoneId"
         params={{ feed: stone.feed, stoneId: stone.supplierStoneId }}
-        className="break-all text-accent underline"
+        className="inline-block min-w-44 wrap-anywhere text-accent underline"
       >
         {stone.supplierStoneId}
       </Link>
@@ -97,7 +97,10 @@ const columns = (onReason: (reason: string) => void): Column<RejectedStone>[] =>
     title: "Reason",
     cell: (stone) => <ShowOnly value={stone.reason} onChoose={() => onReason(stone.reason)} />,
   },
-  { title: "Where", cell: (stone) => <code className="text-xs break-all">{stone.jsonPath}</code> },
+  {
+    title: "Where",
+    cell: (stone) => <code className="inline-block min-w-40 text-xs wrap-anywhere">{stone.jsonPath}</code>,
+  },
   {
     title: "State",
     cell: (stone) => (
