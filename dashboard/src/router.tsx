@@ -27,12 +27,21 @@ export function makeRouter(queryClient: QueryClient) {
     defaultPreload: "intent",
     defaultPreloadStaleTime: 0,
     scrollRestoration: true,
+    // An address keeps only what its page reads: a stray parameter must not reach the API.
+    search: { strict: true },
     defaultPendingComponent: () => <Loading />,
     defaultErrorComponent: PageError,
   });
 }
 
 declare module "@tanstack/react-router" {
+  /** What is known of how an address came to be, beside the address itself. */
+  interface HistoryState {
+    /** The slider that made it: it goes on in the same place. */
+    slid?: string;
+    /** A click on a stone made it: to close the stone is to go back. */
+    hasOpenedStone?: boolean;
+  }
   interface Register {
     router: ReturnType<typeof makeRouter>;
   }

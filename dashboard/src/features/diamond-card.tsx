@@ -1,8 +1,9 @@
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
+import { type MouseEvent, type ReactNode, useState } from "react";
 import type { Diamond } from "@/api/generated";
 import { formatCents } from "@/format";
 import { Badge, type Tone } from "@/ui/badge";
+import { isWide } from "@/ui/is-wide";
 
 const TONES: Record<Diamond["availability"], Tone> = {
   available: "good",
@@ -18,12 +19,45 @@ export function AvailabilityBadge({ availability }: Pick<Diamond, "availability"
 export const titleOf = ({ carats, shape, color, clarity }: Diamond): string =>
   [`${carats.toFixed(2)} ct`, shape, color, clarity].filter((each) => each !== null).join(" ");
 
-export function DiamondCard({ diamond }: { diamond: Diamond }) {
+interface StoneLinkProps {
+  id: string;
+  /** Shows it beside the list, where there is room. */
+  onOpen: (id: string) => void;
+  isOpen: boolean;
+  className: string;
+  children: ReactNode;
+}
+
+/** Leads to the stone's page: on a narrow screen, and in a tab of its own. */
+export function StoneLink({ id, onOpen, isOpen, className, children }: StoneLinkProps) {
+  const open = (event: MouseEvent) => {
+    if (!isWide() || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    onOpen(id);
+  };
   return (
     <Link
       to="/diamonds/$id"
-      params={{ id: diamond.id }}
-      className="flex min-w-0 flex-col gap-2 rounded-lg border border-line bg-surface p-3 hover:border-accent"
+      params={{ id }}
+      onClick={open}
+      aria-current={isOpen ? "true" : undefined}
+      className={className}
+    >
+      {children}
+    </Link>
+  );
+}
+
+interface CardProps extends Pick<StoneLinkProps, "onOpen" | "isOpen"> {
+  diamond: Diamond;
+}
+
+export function DiamondCard({ diamond, ...link }: CardProps) {
+  return (
+    <StoneLink
+      id={diamond.id}
+      {...link}
+      className="flex min-w-0 flex-col gap-2 rounded-lg border border-line bg-surface p-3 hover:border-accent aria-[current=true]:border-accent"
     >
       <Picture diamond={diamond} />
       <span className="font-medium">{titleOf(diamond)}</span>
@@ -35,7 +69,7 @@ export function DiamondCard({ diamond }: { diamond: Diamond }) {
         {diamond.labGrown ? "lab-grown" : "natural"}
         {diamond.certificateLab !== null && `, ${diamond.certificateLab} ${diamond.certificateNumber ?? ""}`}
       </span>
-    </Link>
+    </StoneLink>
   );
 }
 

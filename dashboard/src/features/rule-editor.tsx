@@ -12,6 +12,7 @@ import { CloseModal, Modal } from "@/ui/modal";
 import { tell } from "@/ui/news";
 import { Failed } from "@/ui/notices";
 import { toggled } from "./diamond-search";
+import { withKeptCounts } from "./facet-counts";
 import { FacetList } from "./facet-list";
 import { isAtFields, problemOf } from "./field-problem";
 import { changesOf, draftOf, isChanged, type RuleDraft, ruleOf, withPercent, withRatio } from "./rule-draft";
@@ -113,7 +114,6 @@ interface Props {
   onChange: (draft: RuleDraft) => void;
 }
 
-/** Only values that stones have are offered, beside those that the rule holds already. */
 const CARATS = { caratMin: "Carats from (ct)", caratMax: "Carats to (ct)" };
 
 interface CriteriaProps extends Props {
@@ -122,6 +122,7 @@ interface CriteriaProps extends Props {
   error: Error | null;
 }
 
+/** Only values that stones have are offered, beside those that the rule holds already. */
 function Criteria({ draft, rule, error, onChange }: CriteriaProps) {
   const facets = useQuery(facetsQuery({}));
   const feeds = useQuery(feedsQuery);
@@ -138,15 +139,15 @@ function Criteria({ draft, rule, error, onChange }: CriteriaProps) {
           {...carats}
           value={draft.caratMin}
           onChange={(caratMin) => onChange({ ...draft, caratMin })}
-        />
           problem={problemOf(error, "caratMin", CARATS)}
+        />
         <Field
           label={CARATS.caratMax}
           {...carats}
           value={draft.caratMax}
           onChange={(caratMax) => onChange({ ...draft, caratMax })}
-        />
           problem={problemOf(error, "caratMax", CARATS)}
+        />
       </div>
       <Answer of={feeds} rows={1}>
         {(data) => (
@@ -189,11 +190,6 @@ function StoneKinds({ facets, draft, rule, onChange }: Props & { facets: Facets;
       />
     </div>
   );
-}
-
-function withKeptCounts(counts: { value: string; count: number }[], kept: string[]) {
-  const missing = kept.filter((each) => counts.every(({ value }) => value !== each));
-  return [...counts, ...missing.map((value) => ({ value, count: 0 }))];
 }
 
 const RATINGS = Array.from({ length: 10 }, (_, index) => String(index + 1));

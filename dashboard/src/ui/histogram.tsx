@@ -23,8 +23,9 @@ export function Histogram({ label, bars, min, max, format, onChange }: Props) {
   const most = Math.max(1, ...bars.map(({ count }) => count));
   const chosen = moving ?? [firstBar(bars, min), lastBar(bars, max)];
   const [first, last] = chosen;
-  const from = bars[first]?.from;
-  const to = bars[last - 1]?.to ?? undefined;
+  // What is set is told as it is, though it may stand within a bar.
+  const from = moving === null && min !== undefined ? min : bars[first]?.from;
+  const to = moving === null && max !== undefined ? max : boundOf(bars, last);
   return (
     <fieldset>
       <legend className="flex w-full justify-between gap-2 font-medium">

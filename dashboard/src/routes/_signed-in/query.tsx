@@ -6,8 +6,6 @@ import { toCsv } from "@/csv";
 import { FoundTable } from "@/features/found-table";
 import { bodyOf, limitOf, type Question, readQuestion } from "@/features/question";
 import { QuestionForm } from "@/features/question-form";
-import { counted } from "@/format";
-import { Answer } from "@/ui/answer";
 import { Button } from "@/ui/button";
 import { Empty } from "@/ui/notices";
 import { Pages } from "@/ui/pages";
@@ -58,25 +56,18 @@ function Rows({ question, page, onPage }: Props) {
       title={`Rows of ${table}`}
       aside={rows.length > 0 && <Button onClick={() => saveRows(table, rows)}>Download these as CSV</Button>}
     >
-      <Answer of={found} rows={8}>
-        {({ data, pagination }) =>
-          data.length === 0 && page === 1 ? (
-            <Empty title="No row meets all of these.">Take one filter away.</Empty>
-          ) : (
-            <>
-              <FoundTable table={table} rows={data} />
-              <Pages
-                page={page}
-                total={pagination.total}
-                perPage={limitOf(question)}
-                what={(total) => counted(total, "row")}
-                onChange={onPage}
-                words={["Previous", "Next"]}
-              />
-            </>
-          )
-        }
-      </Answer>
+      <Pages
+        of={found}
+        noun="row"
+        page={page}
+        perPage={limitOf(question)}
+        onPage={onPage}
+        empty={<Empty title="No row meets all of these.">Take one filter away.</Empty>}
+        words={["Previous", "Next"]}
+        bars={8}
+      >
+        {(found) => <FoundTable table={table} rows={found} />}
+      </Pages>
     </Panel>
   );
 }

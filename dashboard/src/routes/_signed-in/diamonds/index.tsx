@@ -1,30 +1,32 @@
 import { useQuery } from "@tanstack/react-query";
-import { createFileRoute, Link } from "@tanstack/react-router";
-import type { Diamond, Facets } from "@/api/generated";
+import { createFileRoute, type NavigateOptions, useLocation } from "@tanstack/react-router";
+import type { Diamond } from "@/api/generated";
 import { diamondsQuery, facetsQuery } from "@/api/queries";
-import { AvailabilityBadge, DiamondCard, titleOf } from "@/features/diamond-card";
+import { AvailabilityBadge, DiamondCard, StoneLink, titleOf } from "@/features/diamond-card";
 import {
   type DiamondSearch,
-  FACETS,
   filtersOf,
   questionOf,
   readDiamondSearch,
   SORTS,
   type Sort,
-  toggled,
 } from "@/features/diamond-search";
 import { ExportStones } from "@/features/export-stones";
-import { FacetList } from "@/features/facet-list";
-import { counted, formatCents, NOTHING } from "@/format";
+import { StoneDrawer } from "@/features/stone-drawer";
+import { Chips, FilterBox, type FilterProps, Filters } from "@/features/stone-filters";
+import { formatCents, NOTHING } from "@/format";
 import { Answer } from "@/ui/answer";
 import { Button } from "@/ui/button";
-import { Histogram } from "@/ui/histogram";
+import { useIsWide } from "@/ui/is-wide";
 import { Empty } from "@/ui/notices";
 import { Pages } from "@/ui/pages";
 import { Page } from "@/ui/panel";
 import { type Column, Table } from "@/ui/table";
 
 const PER_PAGE = 24;
+
+/** The API goes as deep as 10,000 stones by the number of a page. */
+const MOST_PAGES = Math.floor(10_000 / PER_PAGE);
 
 export const Route = createFileRoute("/_signed-in/diamonds/")({
   validateSearch: readDiamondSearch,
@@ -34,65 +36,41 @@ export const Route = createFileRoute("/_signed-in/diamonds/")({
 function Diamonds() {
   const search = Route.useSearch();
   const navigate = Route.useNavigate();
+  const { slid, hasOpenedStone } = useLocation({ select: ({ state }) => state });
+  const isWide = useIsWide();
   const facets = useQuery(facetsQuery(filtersOf(search)));
-  const filter = (change: Partial<DiamondSearch>) =>
-    void navigate({ search: { ...search, page: undefined, ...change }, replace: true, resetScroll: false });
+  const go = (next: DiamondSearch, options: Pick<NavigateOptions, "replace" | "state"> = {}) =>
+    void navigate({ search: next, resetScroll: false, ...options });
+  const filter = (change: Partial<DiamondSearch>, slider?: string) => {
+    const goesOn = slider !== undefined && slider === slid;
+    go({ ...search, page: undefined, ...change }, { replace: goesOn, state: { slid: slider } });
+  };
+  const open = (stone: string) =>
+    go(
+      { ...search, stone },
+      search.stone === undefined ? { state: { hasOpenedStone: true } } : { replace: true, state: true },
+    );
+  const close = () =>
+    hasOpenedStone ? window.history.back() : go({ ...search, stone: undefined }, { replace: true });
+  const { stone } = search;
   return (
     <Page title="Diamonds">
-      <div className="grid items-start gap-4 lg:grid-cols-[16rem_1fr]">
-        <details open className="rounded-lg border border-line bg-surface p-4">
-          <summary className="font-semibold">Filters</summary>
-          <div className="mt-3 flex flex-col gap-4">
-            <Answer of={facets} rows={10}>
-              {(data) => <Filters facets={data} search={search} onChange={filter} />}
-            </Answer>
-            <Button onClick={() => void navigate({ search: {} })}>Clear all filters</Button>
-          </div>
-        </details>
-        <Stones search={search} onChange={filter} />
+      <div
+        className={`grid items-start gap-4 lg:grid-cols-[16rem_1fr] ${stone === undefined ? "" : "xl:grid-cols-[16rem_1fr_24rem]"}`}
+      >
+        <FilterBox search={search} isWide={isWide} onClear={() => go({})}>
+          <Answer of={facets} rows={10}>
+            {(data) => <Filters facets={data} search={search} onChange={filter} />}
+          </Answer>
+        </FilterBox>
+        <Stones search={search} onChange={filter} onOpen={open} />
+        {stone !== undefined && <StoneDrawer key={stone} id={stone} onClose={close} />}
       </div>
     </Page>
   );
 }
 
-interface Props {
-  search: DiamondSearch;
-  onChange: (change: Partial<DiamondSearch>) => void;
-}
-
-function Filters({ facets, search, onChange }: Props & { facets: Facets }) {
-  return (
-    <>
-      <Histogram
-        label="Price"
-        bars={facets.price}
-        min={search.price_min}
-        max={search.price_max}
-        format={formatCents}
-        onChange={(price_min, price_max) => onChange({ price_min, price_max })}
-      />
-      <Histogram
-        label="Carats"
-        bars={facets.carats}
-        min={search.carat_min}
-        max={search.carat_max}
-        format={(carats) => `${carats.toFixed(2)} ct`}
-        onChange={(carat_min, carat_max) => onChange({ carat_min, carat_max })}
-      />
-      {FACETS.map(({ parameter, counts, label }) => (
-        <FacetList
-          key={parameter}
-          label={label}
-          counts={facets[counts]}
-          chosen={search[parameter] ?? []}
-          onToggle={(value) => onChange({ [parameter]: toggled(search[parameter], value) })}
-        />
-      ))}
-    </>
-  );
-}
-
-function Stones({ search, onChange }: Props) {
+function Stones({ search, onChange, onOpen }: FilterProps & { onOpen: (id: string) => void }) {
   const stones = useQuery(diamondsQuery(questionOf(search, PER_PAGE)));
   const isTable = search.view === "table";
   return (
@@ -119,45 +97,55 @@ function Stones({ search, onChange }: Props) {
           </Button>
         </div>
       </div>
-      <Answer of={stones} rows={12}>
-        {({ data, pagination }) => (
-          <>
-            {data.length === 0 && <Empty title="No stone meets all of these.">Take one filter away.</Empty>}
-            {isTable ? (
-              <div className="rounded-lg border border-line bg-surface px-4">
-                <Table caption="stones" columns={COLUMNS} rows={data} keyOf={(diamond) => diamond.id} />
-              </div>
-            ) : (
-              <ul className="grid grid-cols-2 gap-3 md:grid-cols-[repeat(auto-fill,minmax(13rem,1fr))]">
-                {data.map((diamond) => (
-                  <li key={diamond.id} className="grid">
-                    <DiamondCard diamond={diamond} />
-                  </li>
-                ))}
-              </ul>
-            )}
-            <Pages
-              page={search.page ?? 1}
-              total={pagination.total}
-              perPage={PER_PAGE}
-              what={(total) => counted(total, "stone")}
-              onChange={(page) => onChange({ page })}
-              words={["Previous", "Next"]}
-            />
-          </>
-        )}
-      </Answer>
+      <Chips search={search} onChange={onChange} />
+      <Pages
+        of={stones}
+        noun="stone"
+        page={search.page ?? 1}
+        perPage={PER_PAGE}
+        mostPages={MOST_PAGES}
+        onPage={(page) => onChange({ page })}
+        empty={<Empty title="No stone meets all of these.">Take one filter away.</Empty>}
+        words={["Previous", "Next"]}
+        bars={12}
+      >
+        {(data) =>
+          isTable ? (
+            <div className="rounded-lg border border-line bg-surface px-4">
+              <Table
+                caption="stones"
+                columns={columns(search.stone, onOpen)}
+                rows={data}
+                keyOf={(diamond) => diamond.id}
+              />
+            </div>
+          ) : (
+            <ul className="grid grid-cols-2 gap-3 md:grid-cols-[repeat(auto-fill,minmax(13rem,1fr))]">
+              {data.map((diamond) => (
+                <li key={diamond.id} className="grid">
+                  <DiamondCard diamond={diamond} isOpen={diamond.id === search.stone} onOpen={onOpen} />
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Pages>
     </section>
   );
 }
 
-const COLUMNS: Column<Diamond>[] = [
+const columns = (openId: string | undefined, onOpen: (id: string) => void): Column<Diamond>[] => [
   {
     title: "Stone",
     cell: (diamond) => (
-      <Link to="/diamonds/$id" params={{ id: diamond.id }} className="text-accent underline">
+      <StoneLink
+        id={diamond.id}
+        isOpen={diamond.id === openId}
+        onOpen={onOpen}
+        className="text-accent underline aria-[current=true]:font-semibold"
+      >
         {titleOf(diamond)}
-      </Link>
+      </StoneLink>
     ),
   },
   { title: "Type", cell: (diamond) => (diamond.labGrown ? "lab-grown" : "natural") },
