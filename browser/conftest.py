@@ -84,6 +84,8 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[OpenPage]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
+        # Nobody is there to choose a place for a download.
+        page.add_init_script("delete window.showSaveFilePicker")
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "console", lambda line: problems.append(line.text) if "Content Security" in line.text else None
