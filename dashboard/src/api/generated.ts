@@ -422,8 +422,7 @@ export interface YourHold {
 }
 
 /**
- * A stone. Every field is always there, null when unknown, but `yourHold` and those that need the
- * permission `cost`.
+ * A stone. Every field is always there, null when unknown, but `yourHold` and those that need `cost`.
  *
  * Money is whole US cents, weights are carats, timestamps are UTC.
  */
@@ -5679,6 +5678,8 @@ export const getStartRunUrl = () => {
 
 /**
  * Answers at once with the run's id; planning asks the supplier for counts and takes seconds to minutes.
+ *
+ * Where a scheduler job is configured (AZURE_SCHEDULER_JOB_NAME) it is started and plans the run, else this process.
  *
  * The run appears under that id when its plan is whole. If planning fails nothing is stored of it, and the error log
  * has the reason. While the feed has an active run, or one is planned, the answer is 409.

@@ -16,7 +16,9 @@ function DiamondPage() {
   return (
     <Page
       title={diamond.data === undefined ? "Diamond" : titleOf(diamond.data)}
-      aside={diamond.data !== undefined && permissions.includes("trade") && <StoneTrade diamond={diamond.data} />}
+      aside={
+        diamond.data !== undefined && permissions.includes("trade") && <StoneTrade diamond={diamond.data} />
+      }
     >
       <Trail to="/diamonds" label="Diamonds" id={id} />
       <StoneDetail id={id} />
