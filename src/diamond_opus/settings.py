@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     heatmap_max_price: Positive = 250_000
     records_per_worker: Positive = 5_000
     heatmap_timeout_seconds: Seconds = 120
-    # A million stones at two requests a second take six hours; the next night's run must find the feed free.
+    # A million stones at two requests a second take nine hours; the next night's run must find the feed free.
     run_timeout_seconds: Seconds = 12 * 3600
 
     # Reading.

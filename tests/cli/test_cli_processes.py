@@ -142,6 +142,11 @@ async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(
             for path, status in (("/health", 200), ("/ready", 200), ("/api/v2/diamonds", 401)):
                 async with http.get(address + path) as answer:
                     assert answer.status == status
+        doctor = await asyncio.to_thread(
+            diamond, "doctor", "--json", database_url=database_url, port=urlsplit(address).port
+        )
+        [port] = [one for one in json.loads(doctor.stdout)["checks"] if one["check"] == "port"]
+        assert (port["verdict"], "which runs" in port["message"]) == ("ok", True)
         assert (await process.stop(signal.SIGTERM))[0] == 0
 
 

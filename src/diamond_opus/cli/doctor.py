@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import aiohttp
 import psycopg
 import typer
 from rich.markup import escape
@@ -18,7 +19,7 @@ from rich.markup import escape
 from diamond_opus.api.listener import bind
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import output, prepare, run_async
-from diamond_opus.cli.serving import check_start
+from diamond_opus.cli.serving import check_start, is_port_free
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.migrate import status
 from diamond_opus.db.pool import connect
@@ -271,6 +272,8 @@ class _Examination:
 
     async def _port(self) -> str:
         host, port = self._settings.host, self._settings.port
+        if not is_port_free(host, port) and await _is_ours(port):
+            return f"{port} of {host} is the API's, which runs"
         bind(host, port).close()
         return f"{port} of {host} is free for the API"
 
@@ -279,6 +282,20 @@ class _Examination:
         if self._pipeline is None:
             raise Wrong("the database has to answer first")
         return self._pipeline
+
+
+async def _is_ours(port: int) -> bool:
+    """Whether an API answers there: beside one that runs, as in its container, the port is rightly in use."""
+    timeout = aiohttp.ClientTimeout(total=_LONGEST_ANSWER_MS / 1000)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.get(f"http://127.0.0.1:{port}/ready") as answer,
+        ):
+            told = await answer.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False
+    return isinstance(told, dict) and "components" in told
 
 
 def _names_in(file: Path) -> Sequence[str]:

@@ -38,7 +38,7 @@ CLOSE_TIMEOUT_SECONDS = 2.0
 #: For anything at all, tries and reconnecting included.
 TURN_TIMEOUT_SECONDS = 60.0
 
-#: One task at a time may use a receiver, so an idle one lets go of it that often for those who settle.
+#: One task at a time may use a receiver, so it lets go of it that often for those who settle what it received.
 LONGEST_TURN_SECONDS = 0.25
 #: What a message that is there needs to come, over a network.
 SHORTEST_TURN_SECONDS = 0.1
@@ -75,6 +75,7 @@ class ServiceBusQueue:
         self._clock = clock or SystemClock()
         self._sender = _Link[ServiceBusSender](lambda: client.get_queue_sender(name))
         self._receiver = _Link[ServiceBusReceiver](lambda: client.get_queue_receiver(name))
+        self._in_hand: set[int] = set()  # the numbers of messages that are not settled yet
 
     @property
     def name(self) -> str:
@@ -98,7 +99,8 @@ class ServiceBusQueue:
         has_failed = False
         while True:
             remaining = deadline - self._clock.monotonic()
-            turn = max(min(remaining, LONGEST_TURN_SECONDS), SHORTEST_TURN_SECONDS)
+            longest = LONGEST_TURN_SECONDS if self._in_hand else remaining
+            turn = max(min(remaining, longest), SHORTEST_TURN_SECONDS)
             try:
                 found = await self._lease(limit, turn)
             except Retryable:
@@ -111,7 +113,7 @@ class ServiceBusQueue:
                 return found
 
     async def complete(self, message: Received) -> None:
-        async with self._use_receiver(message) as receiver:
+        async with self._settle(message) as receiver:
             await receiver.complete_message(_token(message))
 
     async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
@@ -126,11 +128,11 @@ class ServiceBusQueue:
             await self._send([again], due_at=self._due(delay_seconds))
             await self.complete(renewed)
         else:
-            async with self._use_receiver(message) as receiver:
+            async with self._settle(message) as receiver:
                 await receiver.abandon_message(_token(message))
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
-        async with self._use_receiver(message) as receiver:
+        async with self._settle(message) as receiver:
             await receiver.dead_letter_message(
                 _token(message),
                 reason=clean_text(reason, limit_bytes=_LONGEST_TEXT_BYTES),
@@ -197,6 +199,7 @@ class ServiceBusQueue:
         leased_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
         async with self._use_receiver() as receiver:
             messages = await receiver.receive_messages(limit, max_wait_time=wait_seconds)
+        self._in_hand.update(message.sequence_number or 0 for message in messages)
         received = [_received(message, leased_until) for message in messages]
         for message in received:
             if message.delivery_count >= self._limits.max_deliveries:
@@ -209,6 +212,12 @@ class ServiceBusQueue:
         with _told(self._name, message):
             async with self._receiver.use() as receiver:
                 yield receiver
+
+    @asynccontextmanager
+    async def _settle(self, message: Received) -> AsyncIterator[ServiceBusReceiver]:
+        async with self._use_receiver(message) as receiver:
+            self._in_hand.discard(_token(message).sequence_number or 0)
+            yield receiver
 
     @asynccontextmanager
     async def _open_dead_letters(self) -> AsyncIterator[ServiceBusReceiver]:
