@@ -24,6 +24,11 @@ from affected import APPS, PYTHON, affected
 COMMIT = "org.opencontainers.image.revision"
 SCHEME = "https"
 
+#: Of the start of every name that Terraform gives, which the repository's variable DEPLOYMENT_NAME may change.
+NAME = "diamond"
+#: Jobs of Container Apps. Their clocks start them with the image they have then: no revision, nothing to wait for.
+JOBS = ("scheduler", "scheduler-full")
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _IMAGE = re.compile(
     r"(?P<registry>[a-z0-9.-]+(?:/[a-z0-9._-]+)*)/(?P<name>diamond-[a-z]+)@(?P<digest>sha256:[0-9a-f]{64})"
@@ -48,25 +53,22 @@ class Place:
     """One environment's apps, as Terraform names them."""
 
     environment: str
+    name: str = NAME
     patience_seconds: float = 600
     pause_seconds: float = 10
 
-    def _of(self, app: str) -> tuple[str, ...]:
-        return (
-            "--resource-group",
-            f"diamond-{self.environment}-rg",
-            "--name",
-            f"diamond-{self.environment}-{app}",
-        )
+    def _of(self, part: str) -> tuple[str, ...]:
+        prefix = f"{self.name}-{self.environment}"
+        return ("--resource-group", f"{prefix}-rg", "--name", f"{prefix}-{part}")
 
-    def _az(self, app: str, *words: str, query: str, form: str = "tsv") -> str:
-        kind = ("containerapp", "job") if app == "scheduler" else ("containerapp",)
-        return run("az", *kind, *words, *self._of(app), "--query", query, "--output", form)
+    def _az(self, part: str, *words: str, query: str, form: str = "tsv") -> str:
+        kind = ("containerapp", "job") if part in JOBS else ("containerapp",)
+        return run("az", *kind, *words, *self._of(part), "--query", query, "--output", form)
 
-    def image(self, app: str) -> str | None:
-        """What runs now, None if Terraform has not made the app yet."""
+    def image(self, part: str) -> str | None:
+        """What runs now, None if Terraform has not made this part yet."""
         try:
-            return self._az(app, "show", query="properties.template.containers[0].image")
+            return self._az(part, "show", query="properties.template.containers[0].image")
         except Failed as failure:
             if any(
                 words in str(failure) for words in ("ResourceNotFound", "does not exist", "was not found")
@@ -74,10 +76,12 @@ class Place:
                 return None
             raise
 
-    def set_image(self, app: str, image: str) -> str:
-        """Returns the name of the revision that this makes; a job has none."""
-        query = "name" if app == "scheduler" else "properties.latestRevisionName"
-        return self._az(app, "update", "--image", image, query=query)
+    def switch(self, part: str, image: str) -> None:
+        """Give it the image, and wait until it is well."""
+        query = "name" if part in JOBS else "properties.latestRevisionName"
+        revision = self._az(part, "update", "--image", image, query=query)
+        if part not in JOBS:
+            self._wait(part, revision)
 
     def migrate(self, image: str) -> None:
         """Run `diamond db migrate` of the new image as an execution of the scheduler's job, and wait for its end.
@@ -107,7 +111,7 @@ class Place:
                 raise Failed(f"The migration {execution} is {status}; its log says why. No app was changed.")
             time.sleep(self.pause_seconds)
 
-    def wait(self, app: str, revision: str) -> None:
+    def _wait(self, app: str, revision: str) -> None:
         """Until the revision runs and, if it serves, answers /ready with 200."""
         deadline = time.monotonic() + self.patience_seconds
         while True:
@@ -135,6 +139,11 @@ def _problem(state: Mapping[str, Any]) -> str | None:
     if seen["provisioning"] == "Provisioned" and seen["running"] in _GOOD and seen["health"] != "Unhealthy":
         return None
     return ", ".join(f"{name} {value}" for name, value in seen.items())
+
+
+def parts_of(app: str) -> tuple[str, ...]:
+    """What runs the app's image: itself, and for the scheduler a job for each clock."""
+    return JOBS if app == "scheduler" else (app,)
 
 
 def not_ready(url: str) -> str | None:
@@ -175,18 +184,23 @@ def is_behind(app: str, image: str | None, head: str) -> bool:
 
 def plan(place: Place, head: str, *, everything: bool) -> None:
     """Tell the apps that have to be built and deployed to bring the environment to ``head``."""
-    apps = [app for app in APPS if everything or is_behind(app, place.image(app), head)]
+    apps = [
+        app
+        for app in APPS
+        if everything or any(is_behind(app, place.image(part), head) for part in parts_of(app))
+    ]
     output("apps", json.dumps(apps))
     summary(f"To be deployed to {place.environment} for `{head}`: {', '.join(apps) or 'nothing'}")
 
 
 def candidate(place: Place, head: str, repository: str) -> None:
     """Tell the images that run here, if they are what ``head`` would give and this repository's workflow made them."""
-    images = {app: place.image(app) or "" for app in APPS}
-    if behind := [app for app in APPS if is_behind(app, images[app], head)]:
+    running = {part: (app, place.image(part) or "") for app in APPS for part in parts_of(app)}
+    if behind := [part for part, (app, image) in running.items() if is_behind(app, image, head)]:
         raise Failed(
             f"{place.environment} does not run {head}: {', '.join(behind)} differ. Deploy it there first."
         )
+    images = {app: running[parts_of(app)[0]][1] for app in APPS}
     for image in images.values():
         run("gh", "attestation", "verify", f"oci://{image}", "--repo", repository)
     output("images", json.dumps(images))
@@ -199,25 +213,25 @@ def deploy(place: Place, images: Mapping[str, str], registry: str) -> None:
     """Migrate, then switch app by app; the first that does not get well takes all of them back."""
     if unknown := set(images) - set(APPS):
         raise Failed(f"There are no apps named {', '.join(sorted(unknown))}.")
-    found = {app: place.image(app) for app in APPS if app in images}
-    before = {app: image for app, image in found.items() if image}
-    wanted = {app: brought(images[app], registry) for app in found}
-    if absent := [app for app in found if app not in before]:
+    apps = [app for app in APPS if app in images]
+    found = {part: place.image(part) for app in apps for part in parts_of(app)}
+    before = {part: image for part, image in found.items() if image}
+    brought_here = {app: brought(images[app], registry) for app in apps}
+    wanted = {part: brought_here[app] for app in apps for part in parts_of(app)}
+    if absent := [part for part in found if part not in before]:
         summary(f"Not made by Terraform yet: {', '.join(absent)}. INITIAL_IMAGES for it (docs/secrets.md):")
-        summary(f"`{json.dumps(wanted, sort_keys=True)}`")
+        summary(f"`{json.dumps(brought_here, sort_keys=True)}`")
     # Always, so that a first deployment has its tables. Every image of one commit has that commit's migrations, and old
     # code runs on the new schema: CONTRIBUTING.md.
-    if python := [app for app in before if app in PYTHON]:
+    if python := [part for part in before if part in PYTHON or part in JOBS]:
         place.migrate(wanted[python[-1]])
-    changed = [app for app in before if before[app] != wanted[app]]
+    changed = [part for part in before if before[part] != wanted[part]]
     touched: list[str] = []
     try:
-        for app in changed:
-            touched.append(app)
-            revision = place.set_image(app, wanted[app])
-            if app != "scheduler":  # a job is started by its clock, with the image it has then
-                place.wait(app, revision)
-            summary(f"- {app} runs `{wanted[app]}`")
+        for part in changed:
+            touched.append(part)
+            place.switch(part, wanted[part])
+            summary(f"- {part} runs `{wanted[part]}`")
     except Failed as failure:
         raise Failed(f"{failure}. {_take_back(place, before, touched)}") from failure
     if not changed:
@@ -226,13 +240,11 @@ def deploy(place: Place, images: Mapping[str, str], registry: str) -> None:
 
 def _take_back(place: Place, before: Mapping[str, str], touched: Sequence[str]) -> str:
     stuck = []
-    for app in reversed(touched):
+    for part in reversed(touched):
         try:
-            revision = place.set_image(app, before[app])
-            if app != "scheduler":
-                place.wait(app, revision)
+            place.switch(part, before[part])
         except Failed as failure:
-            stuck.append(f"{app} ({failure})")
+            stuck.append(f"{part} ({failure})")
     if stuck:
         return f"NOT taken back: {'; '.join(stuck)}."
     return f"Taken back to what ran before: {', '.join(touched)}."
@@ -292,7 +304,8 @@ def main(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     if asked.what != "deploy" and asked.head is None:
         parser.error(f"{asked.what} needs --head")
-    place = Place(asked.environment, asked.patience, asked.pause)
+    name = os.environ.get("DEPLOYMENT_NAME") or NAME
+    place = Place(asked.environment, name, asked.patience, asked.pause)
     try:
         if asked.what == "plan":
             plan(place, asked.head, everything=asked.all)

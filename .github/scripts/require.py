@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _REGISTRY = re.compile(r"[a-z0-9]{5,50}\.azurecr\.io|ghcr\.io/[a-z0-9][a-z0-9._/-]*[a-z0-9]")
+_NAME = re.compile(r"[a-z][a-z0-9]{2,8}")
 
 
 def problems(names: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
@@ -22,6 +23,8 @@ def problems(names: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} must be a GUID such as 01234567-89ab-cdef-0123-456789abcdef"
         elif name == "IMAGE_REGISTRY" and not _REGISTRY.fullmatch(value):
             yield f"{name} must be NAME.azurecr.io or ghcr.io/OWNER, in lower case and without a slash at its end"
+        elif name == "DEPLOYMENT_NAME" and not _NAME.fullmatch(value):
+            yield f"{name} must be 3 to 9 lower-case letters and digits, the first a letter"
 
 
 def main(names: Sequence[str]) -> int:

@@ -5,8 +5,9 @@
 #
 # ARM_SUBSCRIPTION_ID  the subscription (default: the one az uses)
 # TFSTATE_ACCOUNT      the state's storage account (default: that of backend.tf)
-# TF_VAR_...           variables that are not in terraform.tfvars: nivoda_username, alert_email_to, alert_email_from
-# TF_VAR_images        images by digest for a first apply; without it the newest of each repository are taken
+# DEPLOYMENT_NAME      with which every name begins (default: diamond)
+# TF_VAR_...           variables that are not in terraform.tfvars: nivoda_username
+# TF_VAR_images        images by digest for a first apply; without it the newest with a tag of each repository are taken
 set -euo pipefail
 
 fail() {
@@ -39,6 +40,13 @@ if [[ -n ${TFSTATE_ACCOUNT:-} ]]; then
 fi
 terraform init -input=false -reconfigure "${backend[@]}"
 
+# A name that was forgotten would have everything destroyed and made anew under another one.
+name="${DEPLOYMENT_NAME:-diamond}"
+export TF_VAR_name="$name"
+made="$(terraform output -raw resource_group_name 2>/dev/null)" || made=""
+[[ -z $made || $made == "$name-$environment-rg" ]] ||
+    fail "This state belongs to $made, not to $name-$environment-rg: set DEPLOYMENT_NAME."
+
 # The newest image of each repository, by digest. Only a container that is made anew takes it: the others' images are
 # ignored by Terraform, so that an apply never undoes a deploy.
 newest_images() {
@@ -49,8 +57,12 @@ newest_images() {
         return 1
     fi
     for app in api consolidator dashboard scheduler worker; do
+        # Whoever pushes an image gives it a tag. What is pushed behind it is none: an attestation has no tag, or one that
+        # begins with sha256-, and the parts of an index have none.
         digest="$(az acr manifest list-metadata --registry "$registry" --name "diamond-$app" \
-            --orderby time_desc --top 1 --query '[0].digest' --output tsv)" || digest=""
+            --orderby time_desc --query "[?tags].[digest, join(' ', tags)]" --output tsv |
+            awk '!found { for (i = 2; i <= NF; i++) if ($i !~ /^sha256-/) found = $1 }
+                 END { print found }')" || digest=""
         [[ $digest == sha256:* ]] || {
             echo "No image diamond-$app in registry $registry: push it, or set TF_VAR_images." >&2
             return 1

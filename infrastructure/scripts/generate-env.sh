@@ -3,8 +3,8 @@
 #
 #   generate-env.sh staging|prod [--secrets]
 #
-# It holds no key: programs log in as whoever ran az login, who needs the roles of infrastructure/README.md. With --secrets
-# the values in the vault are put in too. Copy it to .env.local, which the programs read.
+# It holds no key: programs log in as whoever ran az login, who needs the roles of infrastructure/README.md, "Roles of a
+# person". With --secrets the values in the vault are put in too. Copy it to .env.local, which the programs read.
 set -euo pipefail
 
 fail() {

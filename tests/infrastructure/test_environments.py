@@ -17,9 +17,6 @@ from diamond_opus.settings import Settings
 NAMES = ("staging", "prod")
 APPS = ("api", "consolidator", "dashboard", "scheduler", "worker")
 
-#: Variables of containers that are no settings of src/diamond_opus/settings.py yet: they come with the transports, the
-#: mail and the scheduler's start on Azure, on branches of their own. What has become a setting may go from here.
-SETTINGS_TO_COME = {"ALERT_EMAIL_FROM", "ALERT_EMAIL_TO", "RESEND_API_KEY"}
 #: Read by azure-identity itself, and by the dashboard's nginx.
 READ_BY_OTHERS = {"AZURE_CLIENT_ID", "API_URL"}
 
@@ -58,13 +55,21 @@ def test_replicas_and_schedule_are_those_that_were_decided(environment: str) -> 
     assert (
         scale
         == {
-            "staging": {"api": (0, 2), "consolidator": (0, 2), "dashboard": (0, 2), "worker": (0, 30)},
-            "prod": {"api": (1, 5), "consolidator": (1, 3), "dashboard": (1, 2), "worker": (1, 10)},
+            "staging": {"api": (0, 2), "consolidator": (0, 2), "dashboard": (0, 2), "worker": (0, 10)},
+            "prod": {"api": (1, 4), "consolidator": (1, 3), "dashboard": (1, 2), "worker": (1, 8)},
         }[environment]
     )
-    cron = text_of(tfvars(environment)["scheduler_cron_expression"])
-    assert cron == {"staging": "0 0 31 2 *", "prod": "0 2 * * *"}[environment]
-    assert Settings(scheduler_cron=str(cron)).scheduler_cron == cron
+    crons = [text_of(tfvars(environment)[f"{which}_cron_expression"]) for which in ("scheduler", "full_run")]
+    never = "0 0 31 2 *"
+    assert crons == {"staging": [never, never], "prod": ["0 2 * * *", "0 3 * * 0"]}[environment]
+    usual = Settings(scheduler_cron=str(crons[0]), full_run_cron=str(crons[1]))
+    assert [usual.scheduler_cron, usual.full_run_cron] == crons
+
+
+@pytest.mark.parametrize("environment", NAMES)
+def test_no_file_of_an_environment_names_the_deployment(environment: str) -> None:
+    """TF_VAR_name does, and a file would go over it while the workflows went on with DEPLOYMENT_NAME."""
+    assert "name" not in tfvars(environment)
 
 
 #: UUIDs (of subscriptions, tenants, ...), keys of Azure and Resend, and passwords in URLs.
@@ -124,14 +129,16 @@ def containers() -> dict[str, Block]:
     return {name: app.named("template")[0].named("container")[0] for name, app in apps.items()}
 
 
-def test_every_variable_of_a_container_is_a_setting() -> None:
+def given_by_terraform() -> set[str]:
     text = (MODULES / "container-apps" / "main.tf").read_text(encoding="utf-8")
     # Only environment variables are written in capitals.
-    given = set(re.findall(r'\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=")PORT(?=")|\b(?:HOST|PORT)(?= +=)', text))
-    given -= {"EOT"}
+    return set(re.findall(r'\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=")PORT(?=")|\b(?:HOST|PORT)(?= +=)', text))
+
+
+def test_every_variable_of_a_container_is_a_setting() -> None:
+    given = given_by_terraform()
     settings = {name.upper() for name in Settings.model_fields}
-    assert given - settings - SETTINGS_TO_COME - READ_BY_OTHERS == set()
-    assert given >= SETTINGS_TO_COME
+    assert given - settings - READ_BY_OTHERS == set()
     assert given >= {"DATABASE_URL", "HMAC_SECRETS", "HOST", "PG_POOL_MAX", "PORT", "TRUSTED_PROXIES"}
 
 
@@ -160,11 +167,31 @@ def test_everything_that_goes_on_running_is_probed() -> None:
     }
 
 
-def test_the_job_has_its_limits() -> None:
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
+def test_what_terraform_sets_itself_is_refused_as_a_setting() -> None:
+    text = (ENVIRONMENTS / "staging" / "variables.tf").read_text(encoding="utf-8")
+    [listed] = re.findall(r"setintersection\(keys\(var\.settings\), \[(.*?)\]", text, re.DOTALL)
+    assert set(re.findall(r'"([A-Z0-9_]+)"', listed)) == given_by_terraform()
+
+
+def examples_of_settings() -> dict[str, Any]:
+    [example] = re.findall(r"^settings = \{\n(.*?)^\}", DEPLOY, re.DOTALL | re.MULTILINE)
+    return dict(re.findall(r'^ +([A-Z0-9_]+) += "(.*)"$', example, re.MULTILINE))
+
+
+def test_the_documents_examples_of_settings_are_settings() -> None:
+    examples = examples_of_settings()
+    assert len(examples) >= 4
+    assert {name.lower() for name in examples} <= set(Settings.model_fields)
+    Settings(**{name.lower(): value for name, value in examples.items()})
+
+
+def test_the_jobs_have_their_limits() -> None:
     [job] = resources("azurerm_container_app_job").values()
     assert job.arguments["replica_timeout_in_seconds"] == 1800
     assert job.arguments["replica_retry_limit"] == 1
-    assert containers()["scheduler"].arguments["command"] == ['"diamond"', '"schedule"']
 
 
 def test_queues_are_those_of_the_code() -> None:
@@ -240,8 +267,49 @@ def test_terraform_accepts_the_values(tmp_path: Path, environment: str, values: 
     assert plan.returncode == 0, plan.stderr
 
 
+@needs_terraform
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"scale": {"api": (1, 5)}, "connection_limit": 67},
+        {"pool_sizes": {"worker": 2, "consolidator": 4}},  # no more than these open anyway
+        {"settings": "of the document"},
+    ],
+    ids=["limit", "least", "settings"],
+)
+def test_terraform_counts_connections_as_the_processes_open_them(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    given = dict(values)
+    if "scale" in given:
+        given["scale"] = scale(**given["scale"])
+    if "pool_sizes" in given:
+        given["pool_sizes"] = pools(**given["pool_sizes"])
+    if "settings" in given:
+        given["settings"] = examples_of_settings()
+    plan = plan_variables(tmp_path, "prod", **given)
+    assert plan.returncode == 0, plan.stderr
+
+
+def test_what_terraform_counts_is_what_the_processes_open() -> None:
+    """The figures in variables.tf's validation, where the program has them."""
+    api, processes = (
+        (ROOT / "src" / "diamond_opus" / "cli" / name).read_text("utf-8")
+        for name in ("api_server.py", "processes.py")
+    )
+    assert "_INDEX_CONNECTIONS = 3\n" in api
+    assert '_process(settings, "worker", least_connections=2)' in processes
+    assert "_SPARE_CONNECTIONS = 2\n" in processes
+    assert "least = settings.consolidator_concurrency + _SPARE_CONNECTIONS\n" in processes
+    assert Settings().consolidator_concurrency == 2
+
+
+def pools(**changed: int) -> dict[str, int]:
+    return {"api": 2, "consolidator": 2, "scheduler": 2, "worker": 1, **changed}
+
+
 def scale(**changed: tuple[int, int]) -> dict[str, dict[str, int]]:
-    limits = {"api": (1, 5), "consolidator": (1, 3), "dashboard": (1, 2), "worker": (1, 10), **changed}
+    limits = {"api": (1, 4), "consolidator": (1, 3), "dashboard": (1, 2), "worker": (1, 8), **changed}
     return {app: {"min": low, "max": high} for app, (low, high) in limits.items()}
 
 
@@ -250,14 +318,15 @@ def scale(**changed: tuple[int, int]) -> dict[str, dict[str, int]]:
     ("values", "problem"),
     [
         ({"environment": "production"}, "environment must be staging or prod"),
-        ({"name": "diamond-opus"}, "name must be 3 to 11"),
+        ({"name": "diamond-opus"}, "name must be 3 to 9"),
+        ({"name": "diamondopu"}, "name must be 3 to 9"),
         ({"service_bus_sku": "Basic"}, "service_bus_sku must be Standard or Premium"),
         ({"storage_replication_type": "XRS"}, "storage_replication_type must be"),
         ({"container_registry_sku": "Free"}, "container_registry_sku must be"),
         ({"key_vault_retention_days": 6}, "key_vault_retention_days must be 7 to 90"),
         ({"nivoda_endpoint": "http://supplier"}, "must begin with https"),
-        ({"alert_email_to": "a@example.com"}, "alert_email_from is missing"),
         ({"scheduler_cron_expression": "0 2 * *"}, "must be five cron fields"),
+        ({"full_run_cron_expression": "0 3 * * 0 *"}, "full_run_cron_expression must be five cron fields"),
         ({"scheduler_parallelism": 0}, "must be at least 1"),
         ({"log_retention_days": 6}, "must be 7 to 730"),
         ({"log_retention_days": 731}, "must be 7 to 730"),
@@ -265,7 +334,19 @@ def scale(**changed: tuple[int, int]) -> dict[str, dict[str, int]]:
         ({"scale": scale(worker=(3, 2))}, "max at least min"),
         ({"scale": scale(consolidator=(1, 6))}, "at most 5 consolidators"),
         ({"scale": {"api": {"min": 0, "max": 1}}}, "scale must name"),
-        ({"scale": scale(worker=(1, 50))}, "at most 60 connections"),
+        ({"scale": scale(worker=(1, 9))}, "more connections than connection_limit"),
+        ({"scale": scale(api=(1, 5))}, "more connections than connection_limit"),
+        ({"scale": scale(consolidator=(1, 4))}, "more connections than connection_limit"),
+        ({"pool_sizes": pools(scheduler=3)}, "more connections than connection_limit"),
+        ({"pool_sizes": pools(api=3)}, "more connections than connection_limit"),
+        ({"pool_sizes": pools(worker=3)}, "more connections than connection_limit"),
+        ({"connection_limit": 59}, "more connections than connection_limit"),
+        ({"settings": {"CONSOLIDATOR_CONCURRENCY": "3"}}, "more connections than connection_limit"),
+        ({"pool_sizes": {"api": 2}}, "pool_sizes must name"),
+        ({"pool_sizes": pools(worker=0)}, "pool_sizes must be at least 1"),
+        ({"settings": {"worker_concurrency": "8"}}, "names are in upper case"),
+        ({"settings": {"PG_POOL_MAX": "8"}}, "must not name what Terraform sets"),
+        ({"settings": {"DATABASE_PASSWORD": "x"}}, "must not hold secrets"),
         ({"resources": {"api": {"cpu": 0.5, "memory": "4Gi"}}}, "2 Gi of memory"),
         ({"enable_container_apps": True}, "images must name"),
         ({**SECOND_PHASE, "nivoda_username": ""}, "nivoda_username is missing"),
@@ -299,7 +380,7 @@ def evaluate(folder: Path, expression: str, **values: Any) -> Any:
         "images": images(),
         "resources": {},
         "scale": {},
-        "pool_sizes": {"api": 3, "consolidator": 2, "scheduler": 2, "worker": 1},
+        "pool_sizes": pools(),
         "service_bus_name": "bus",
         "service_bus_host": "bus.servicebus.windows.net",
         "scale_rules_connection_string": "",
@@ -307,10 +388,10 @@ def evaluate(folder: Path, expression: str, **values: Any) -> Any:
         "key_vault_uri": "https://vault/",
         "nivoda_endpoint": "https://supplier",
         "nivoda_username": "shop@example.com",
-        "alert_email_to": "",
-        "alert_email_from": "",
+        "settings": {},
         "trusted_proxies": ["100.100.0.0/17"],
         "scheduler_cron_expression": "0 2 * * *",
+        "full_run_cron_expression": "0 3 * * 0",
         "scheduler_parallelism": 1,
         "log_retention_days": 7,
         **values,
@@ -339,7 +420,7 @@ def test_each_application_is_given_its_own_variables(tmp_path: Path) -> None:
     assert set(env["worker"]) == set(env["consolidator"]) == common | {"HOST", "MONITORING_PORT"}
     assert set(env["api"]) == common | {"HOST", "PORT", "TRUSTED_PROXIES"} | job
     assert {app: (e["AZURE_CLIENT_ID"], e["PG_POOL_MAX"]) for app, e in env.items()} == {
-        "api": ("api-client", "3"),
+        "api": ("api-client", "2"),
         "consolidator": ("consolidator-client", "2"),
         "scheduler": ("scheduler-client", "2"),
         "worker": ("worker-client", "1"),
@@ -351,23 +432,42 @@ def test_each_application_is_given_its_own_variables(tmp_path: Path) -> None:
 
 
 @needs_terraform
-def test_only_the_api_may_read_the_signing_secrets_and_mail_wants_its_key(tmp_path: Path) -> None:
-    silent = evaluate(tmp_path, "local.secrets")
-    assert {app for app, of_app in silent.items() if "HMAC_SECRETS" in of_app} == {"api"}
-    assert set(silent["worker"].items()) == {
+def test_further_settings_reach_every_python_container_and_change_none_of_ours(tmp_path: Path) -> None:
+    env = evaluate(tmp_path, "local.env", settings={"WORKER_CONCURRENCY": "8", "PG_POOL_MAX": "99"})
+    assert set(env) == {"api", "consolidator", "scheduler", "worker"}
+    assert {of_app["WORKER_CONCURRENCY"] for of_app in env.values()} == {"8"}
+    assert "99" not in {of_app["PG_POOL_MAX"] for of_app in env.values()}
+
+
+@needs_terraform
+def test_one_job_plans_what_changed_and_one_everything(tmp_path: Path) -> None:
+    assert evaluate(tmp_path, "local.jobs") == {
+        "scheduler": {"cron": "0 2 * * *", "command": ["diamond", "schedule"]},
+        "scheduler-full": {"cron": "0 3 * * 0", "command": ["diamond", "schedule", "--type", "full"]},
+    }
+    api = evaluate(tmp_path, "local.env")["api"]
+    assert api["AZURE_SCHEDULER_JOB_NAME"] == "diamond-staging-scheduler"
+    blocks = parse_folder(MODULES / "container-apps")
+    [role] = [b for b in blocks if b.labels[:1] == ("azurerm_role_assignment",)]
+    assert '.scheduler["scheduler"].id' in role.arguments["scope"], "that one is the API's to start"
+
+
+@needs_terraform
+def test_only_the_api_may_read_the_signing_secrets(tmp_path: Path) -> None:
+    secrets = evaluate(tmp_path, "local.secrets")
+    assert {app for app, of_app in secrets.items() if "HMAC_SECRETS" in of_app} == {"api"}
+    assert set(secrets["worker"].items()) == {
         ("DATABASE_URL", "database-url"),
         ("NIVODA_PASSWORD", "nivoda-password"),
     }
-    mailing = evaluate(
-        tmp_path, "local.secrets", alert_email_to="a@example.com", alert_email_from="b@example.com"
-    )
-    assert {of_app["RESEND_API_KEY"] for of_app in mailing.values()} == {"resend-api-key"}
 
 
 @needs_terraform
 def test_no_name_is_longer_than_azure_allows(tmp_path: Path) -> None:
-    prefix = f"{'x' * 11}-staging"
-    assert len(evaluate(tmp_path, "local.scheduler_name", name_prefix=prefix)) <= 32
+    prefix = f"{'x' * 9}-staging"
+    jobs = evaluate(tmp_path, "local.job_names", name_prefix=prefix)
+    assert set(jobs) == {"scheduler", "scheduler-full"}
+    assert max(map(len, jobs.values())) <= 32
     assert max(len(f"{prefix}-{app}") for app in APPS) <= 32
     assert len(f"{prefix}-kv") <= 24
     assert len(f"{prefix.replace('-', '')}st") <= 24

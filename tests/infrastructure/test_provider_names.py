@@ -58,8 +58,8 @@ APPS = (MODULES / "container-apps" / "main.tf").read_text(encoding="utf-8")
             "main.tf: azurerm_container_app_job.scheduler.schedule_trigger_config: no argument schedule",
         ),
         (
-            "replica_retry_limit          = 1",
-            'replica_retry_limit          = "one"',
+            "replica_retry_limit = 1",
+            'replica_retry_limit = "one"',
             "main.tf: azurerm_container_app_job.scheduler: replica_retry_limit is a number, not '\"one\"'",
         ),
         (

@@ -20,13 +20,14 @@ case "$*" in
     "storage account show"*"--output none") exit "${NO_ACCOUNT:-0}" ;;
     "storage account show"*) echo /the/account ;;
     "ad signed-in-user"*) echo the-user ;;
-    "acr manifest"*) echo "${DIGEST-sha256:0123}" ;;
+    "acr manifest"*) printf '%b' "${MANIFESTS-sha256:0123\\tfirst\\n}" ;;
     "keyvault secret show"*) printf '%s\n' "$SECRET" ;;
 esac
 """
 TERRAFORM = r"""#!/bin/sh
 echo "terraform $* [$ARM_SUBSCRIPTION_ID] $TF_VAR_images" >>"$CALLS"
 case "$*" in
+    "output -raw resource_group_name") [ -n "$MADE" ] && echo "$MADE" ;;
     "output -raw "*) [ -z "$NO_STATE" ] && echo "the-$3" ;;
 esac
 """
@@ -118,7 +119,7 @@ def test_without_a_login_nothing_is_touched(
 def test_a_plan_is_made_in_the_subscription_of_az(project: Project) -> None:
     assert project.run("deploy.sh", "staging", "plan").returncode == 0
     assert project.calls[-2:] == [
-        "terraform init -input=false -reconfigure [the-subscription] ",
+        "terraform output -raw resource_group_name [the-subscription] ",
         "terraform plan -input=false -lock-timeout=5m [the-subscription] ",
     ]
 
@@ -131,7 +132,7 @@ def test_a_subscription_of_the_environment_goes_over_that_of_az(project: Project
 
 def test_the_states_account_can_be_another(project: Project) -> None:
     assert project.run("deploy.sh", "staging", "plan", TFSTATE_ACCOUNT="ours").returncode == 0
-    assert "-backend-config=storage_account_name=ours" in project.calls[-2]
+    assert "-backend-config=storage_account_name=ours" in project.calls[-3]
 
 
 def test_containers_are_made_of_the_newest_images_by_digest(project: Project) -> None:
@@ -149,6 +150,41 @@ def test_containers_are_made_of_the_newest_images_by_digest(project: Project) ->
     )
 
 
+@pytest.mark.parametrize(
+    "manifests",
+    [
+        r"sha256:9999\tsha256-0123.att\nsha256:0123\t%s\nsha256:4567\t%s\n",
+        r"sha256:0123\tsha256-9999 %s\nsha256:4567\t%s\n",
+    ],
+    ids=["attestation-first", "both-tags"],
+)
+def test_what_was_pushed_behind_an_image_is_none(project: Project, manifests: str) -> None:
+    project.enable_container_apps()
+    shas = ("0" * 40, "1" * 40)
+    assert project.run("deploy.sh", "staging", "apply", MANIFESTS=manifests % shas).returncode == 0
+    assert project.calls[-1].count("@sha256:0123") == 5
+    [asked, *_] = [call for call in project.calls if call.startswith("az acr manifest")]
+    assert "--orderby time_desc --query [?tags]." in asked
+
+
+@pytest.mark.parametrize(("env", "name"), [({}, "diamond"), ({"DEPLOYMENT_NAME": "opus"}, "opus")])
+def test_every_name_begins_with_that_of_the_deployment(
+    project: Project, env: dict[str, str], name: str
+) -> None:
+    program = project.folder / "bin" / "terraform"
+    program.write_text(program.read_text("utf-8") + 'echo "named $TF_VAR_name" >>"$CALLS"\n', "utf-8")
+    assert project.run("deploy.sh", "staging", "plan", MADE=f"{name}-staging-rg", **env).returncode == 0
+    assert project.calls[-1] == f"named {name}"
+
+
+@pytest.mark.parametrize("action", ["plan", "apply", "destroy"])
+def test_a_name_that_was_forgotten_destroys_nothing(project: Project, action: str) -> None:
+    result = project.run("deploy.sh", "staging", action, MADE="opus-staging-rg")
+    assert result.returncode == 1
+    assert "belongs to opus-staging-rg, not to diamond-staging-rg" in result.stderr
+    assert not any(call.startswith(f"terraform {action}") for call in project.calls)
+
+
 def test_images_that_are_given_are_taken(project: Project) -> None:
     project.enable_container_apps()
     assert project.run("deploy.sh", "staging", "apply", TF_VAR_images="{}").returncode == 0
@@ -157,7 +193,11 @@ def test_images_that_are_given_are_taken(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("env", "problem"),
-    [({"DIGEST": ""}, "No image diamond-api"), ({"NO_STATE": "1"}, "There is no registry yet")],
+    [
+        ({"MANIFESTS": ""}, "No image diamond-api"),
+        ({"MANIFESTS": r"sha256:0123\tsha256-4567\n"}, "No image diamond-api"),
+        ({"NO_STATE": "1"}, "There is no registry yet"),
+    ],
 )
 def test_without_images_nothing_is_applied(project: Project, env: dict[str, str], problem: str) -> None:
     project.enable_container_apps()

@@ -14,6 +14,7 @@ import pytest
 
 import deploy
 from affected import APPS
+from deploy import parts_of
 
 REGISTRY = "diamondstagingacr.azurecr.io"
 
@@ -34,7 +35,10 @@ if tool == "docker":
 elif tool == "gh" or words[:2] == ["acr", "import"]:
     sys.exit(1 if words[-1] in world.get("refused", []) else 0)
 else:
-    app = option("--name").removeprefix("diamond-staging-").removeprefix("diamond-prod-")
+    group = option("--resource-group").removesuffix("rg")
+    if not option("--name").startswith(group):
+        sys.exit("ERROR: the app is in another group")
+    app = option("--name").removeprefix(group)
     images = world["images"]
     if "execution" in words:
         print(world.get("migration", "Succeeded"))
@@ -64,13 +68,18 @@ def image(app: str, number: int, registry: str = REGISTRY) -> str:
     return f"{registry}/diamond-{app}@sha256:{number:064d}"
 
 
+def everywhere(number: int) -> dict[str, str]:
+    """Each app and job with its image."""
+    return {part: image(app, number) for app in APPS for part in parts_of(app)}
+
+
 class World:
     """The apps as they are, and what was done to them."""
 
     def __init__(self, folder: Path, fqdn: str) -> None:
         self._folder = folder
         self._said: dict[str, Any] = {
-            "images": {app: image(app, 1) for app in APPS},
+            "images": everywhere(1),
             "commits": {},
             "fqdn": fqdn,
         }
@@ -95,9 +104,9 @@ class World:
         return file.read_text().splitlines() if file.exists() else []
 
     def switched(self) -> list[str]:
-        """App and last digit of the image, in the order in which they were set."""
+        """App or job, and last digit of the image, in the order in which they were set."""
         return [
-            f"{call.split('--name diamond-')[1].split()[0].split('-')[1]} {call.split('--image ')[1].split()[0][-1]}"
+            f"{call.split('--name diamond-')[1].split()[0].split('-', 1)[1]} {call.split('--image ')[1].split()[0][-1]}"
             for call in self.calls
             if " update " in call
         ]
@@ -150,7 +159,7 @@ def test_only_what_was_built_is_switched_receivers_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert put(monkeypatch, "api", "worker", "scheduler") == 0
-    assert world.switched() == ["worker 2", "scheduler 2", "api 2"]
+    assert world.switched() == ["worker 2", "scheduler 2", "scheduler-full 2", "api 2"]
     assert world.images["dashboard"] == image("dashboard", 1)
 
 
@@ -208,7 +217,31 @@ def test_an_image_that_azure_refuses_takes_the_others_back(
 ) -> None:
     world.say(refused=[image("api", 2)])
     assert put(monkeypatch, "scheduler", "api") == 1
-    assert world.images == {app: image(app, 1) for app in APPS}
+    assert world.images == everywhere(1)
+    assert {"scheduler 1", "scheduler-full 1"} <= set(world.switched()), "both jobs are taken back"
+
+
+def test_a_job_that_terraform_has_not_made_yet_keeps_nobody_else_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.say(images={part: it for part, it in everywhere(1).items() if part != "scheduler-full"})
+    assert put(monkeypatch, "scheduler") == 0
+    assert world.switched() == ["scheduler 2"]
+    assert "Not made by Terraform yet: scheduler-full." in capsys.readouterr().out
+
+
+def test_another_name_is_the_repositorys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYMENT_NAME", "opus")
+    assert put(monkeypatch, "worker") == 0
+    [call] = [call for call in world.calls if " update " in call]
+    assert "--resource-group opus-staging-rg --name opus-staging-worker " in call
+    assert not any("--name diamond-" in call for call in world.calls)
+
+
+def test_a_name_that_is_empty_is_the_usual_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYMENT_NAME", "")
+    assert put(monkeypatch, "worker") == 0
+    assert world.switched() == ["worker 2"]
 
 
 def test_the_same_again_switches_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,6 +310,16 @@ def test_a_deployment_that_was_never_made_is_caught_up(world: World, history: li
     assert world.output("apps") == ["worker", "api", "dashboard"]
 
 
+def test_a_job_that_was_made_later_is_brought_to_the_others_commit(world: World, history: list[str]) -> None:
+    world.say(
+        images=everywhere(2) | {"scheduler-full": image("scheduler", 1)},
+        commits={image(app, 2): history[2] for app in APPS} | {image("scheduler", 1): "f" * 40},
+    )
+    assert plan("--head", history[2]) == 0
+    assert world.output("apps") == ["scheduler"]
+    assert candidate(history[2]) == 1
+
+
 def test_an_image_of_an_unknown_commit_is_replaced(world: World, history: list[str]) -> None:
     here = {image(app, 1): history[2] for app in APPS}
     world.say(commits=here | {image("api", 1): "f" * 40, image("worker", 1): None})
@@ -303,7 +346,7 @@ def candidate(head: str) -> int:
 def test_production_gets_what_staging_runs(world: World, history: list[str]) -> None:
     world.say(commits={image(app, 1): history[2] for app in APPS})
     assert candidate(history[2]) == 0
-    assert world.output("images") == world.images
+    assert world.output("images") == {app: image(app, 1) for app in APPS}
     assert sum("attestation verify" in call for call in world.calls) == len(APPS)
 
 

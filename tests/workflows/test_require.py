@@ -27,7 +27,12 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
 
 def test_what_is_there_passes() -> None:
     for registry in ("diamondstagingacr.azurecr.io", "ghcr.io/somebody"):
-        values = {"AZURE_CLIENT_ID": GUID, "IMAGE_REGISTRY": registry, "OTHER": "x"}
+        values = {
+            "AZURE_CLIENT_ID": GUID,
+            "IMAGE_REGISTRY": registry,
+            "DEPLOYMENT_NAME": "diamond",
+            "OTHER": "x",
+        }
         assert list(problems(list(values), values)) == []
 
 
@@ -35,6 +40,7 @@ def test_what_cannot_be_right_is_named_without_its_value() -> None:
     values = {
         "AZURE_CLIENT_ID": "hunter2",
         "IMAGE_REGISTRY": "https://hunter2.azurecr.io/",
+        "DEPLOYMENT_NAME": "hunter2-opus",
     }
     found = list(problems(list(values), values))
     assert [line.split()[0] for line in found] == list(values)

@@ -130,6 +130,36 @@ def test_the_document_lists_exactly_the_variables_of_the_workflows() -> None:
     assert listed == named_in_workflows()
 
 
+def test_every_workflow_that_knows_azure_has_the_same_name_for_it() -> None:
+    names = {
+        path.stem: read(path)["env"]["TF_VAR_name" if path.stem == "infrastructure" else "DEPLOYMENT_NAME"]
+        for path in WORKFLOWS
+        if path.stem != "ci"
+    }
+    assert len(names) == 3
+    assert set(names.values()) == {"${{ vars.DEPLOYMENT_NAME || 'diamond' }}"}
+
+
+@pytest.mark.parametrize(("made", "code"), [("opus-staging-rg", 0), ("", 0), ("diamond-staging-rg", 1)])
+def test_an_apply_under_another_name_destroys_nothing(tmp_path: Path, made: str, code: int) -> None:
+    """Nobody looks at a push's plan."""
+    [run] = [s["run"] for s in jobs(WORKFLOWS[-1])["apply"]["steps"] if "terraform apply" in s.get("run", "")]
+    program = tmp_path / "terraform"
+    program.write_text(
+        f'#!/bin/sh\necho "$1" >>"{tmp_path}/calls"\n[ "$1" != output ] || [ -z "{made}" ] || echo "{made}"\n'
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", run],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "DEPLOYMENT_NAME": "opus", "RUNNER_TEMP": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert ("apply" in (tmp_path / "calls").read_text().split()) == (code == 0)
+
+
 def test_no_workflow_reads_a_stored_secret() -> None:
     for path in [*WORKFLOWS, *ACTIONS]:
         assert not re.search(r"\bsecrets(\.[A-Z]|\[|: inherit)", path.read_text(encoding="utf-8")), path.name

@@ -1,4 +1,4 @@
-# Nothing here is secret. Who logs in, the subscription and personal addresses come from the environment
+# Nothing here is secret. Who logs in, the subscription and the name come from the environment
 # (infrastructure/README.md); secrets are in the vault.
 environment = "prod"
 location    = "australiaeast"
@@ -15,13 +15,14 @@ key_vault_retention_days = 90
 nivoda_endpoint = "https://integrations.nivoda.net/api/diamonds"
 
 scheduler_cron_expression = "0 2 * * *"
+full_run_cron_expression  = "0 3 * * 0"
 
 # One of each is always there: it also looks for work whose message was lost.
 scale = {
-  api          = { min = 1, max = 5 }
+  api          = { min = 1, max = 4 }
   consolidator = { min = 1, max = 3 }
   dashboard    = { min = 1, max = 2 }
-  worker       = { min = 1, max = 10 }
+  worker       = { min = 1, max = 8 }
 }
 
 log_retention_days = 30

@@ -109,13 +109,13 @@ module "container_apps" {
   scale      = var.scale
   pool_sizes = var.pool_sizes
 
-  nivoda_endpoint  = var.nivoda_endpoint
-  nivoda_username  = var.nivoda_username
-  alert_email_to   = var.alert_email_to
-  alert_email_from = var.alert_email_from
-  trusted_proxies  = var.trusted_proxies
+  nivoda_endpoint = var.nivoda_endpoint
+  nivoda_username = var.nivoda_username
+  trusted_proxies = var.trusted_proxies
+  settings        = var.settings
 
   scheduler_cron_expression = var.scheduler_cron_expression
+  full_run_cron_expression  = var.full_run_cron_expression
   scheduler_parallelism     = var.scheduler_parallelism
   log_retention_days        = var.log_retention_days
 }

@@ -1,4 +1,4 @@
-# Nothing here is secret. Who logs in, the subscription and personal addresses come from the environment
+# Nothing here is secret. Who logs in, the subscription and the name come from the environment
 # (infrastructure/README.md); secrets are in the vault.
 environment = "staging"
 location    = "australiaeast"
@@ -16,13 +16,15 @@ nivoda_endpoint = "https://intg-customer-staging.nivodaapi.net/api/diamonds"
 
 # Never: runs are started by hand or through the API.
 scheduler_cron_expression = "0 0 31 2 *"
+full_run_cron_expression  = "0 0 31 2 *"
 
-# Everything may sleep. A message wakes worker and consolidator, a request the other two.
+# Everything may sleep. A message wakes worker and consolidator, a request the other two. Then nobody sweeps: what was lost
+# or is due again waits for the next request or run.
 scale = {
   api          = { min = 0, max = 2 }
   consolidator = { min = 0, max = 2 }
   dashboard    = { min = 0, max = 2 }
-  worker       = { min = 0, max = 30 }
+  worker       = { min = 0, max = 10 }
 }
 
 log_retention_days = 7

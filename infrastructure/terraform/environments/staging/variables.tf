@@ -11,14 +11,14 @@ variable "environment" {
 }
 
 variable "name" {
-  description = "Start of every name. Some must be unique in all of Azure; if one is taken, choose another start."
+  description = "Start of every name (DEPLOYMENT_NAME, not in terraform.tfvars). Some must be unique in all of Azure."
   type        = string
   default     = "diamond"
 
   validation {
-    # Container apps have at most 32 characters (NAME-staging-consolidator), storage accounts and vaults 24.
-    condition     = can(regex("^[a-z][a-z0-9]{2,10}$", var.name))
-    error_message = "name must be 3 to 11 lower-case letters and digits, the first a letter."
+    # Container apps and jobs have at most 32 characters (NAME-staging-scheduler-full), storage accounts and vaults 24.
+    condition     = can(regex("^[a-z][a-z0-9]{2,8}$", var.name))
+    error_message = "name must be 3 to 9 lower-case letters and digits, the first a letter."
   }
 }
 
@@ -95,7 +95,7 @@ variable "key_vault_retention_days" {
   }
 }
 
-# --- Supplier and alerts --------------------------------------------------------------------------------------------------
+# --- Supplier -------------------------------------------------------------------------------------------------------------
 
 variable "nivoda_endpoint" {
   description = "The supplier's GraphQL endpoint."
@@ -118,23 +118,6 @@ variable "nivoda_username" {
   }
 }
 
-variable "alert_email_to" {
-  description = "Who gets alerts (TF_VAR_alert_email_to). Empty: no mail, and no resend-api-key is needed in the vault."
-  type        = string
-  default     = ""
-}
-
-variable "alert_email_from" {
-  description = "Sender of alerts, of a domain that Resend knows (TF_VAR_alert_email_from)."
-  type        = string
-  default     = ""
-
-  validation {
-    condition     = var.alert_email_to == "" || var.alert_email_from != ""
-    error_message = "alert_email_from is missing: alert_email_to needs a sender."
-  }
-}
-
 # --- Running --------------------------------------------------------------------------------------------------------------
 
 variable "trusted_proxies" {
@@ -154,8 +137,18 @@ variable "scheduler_cron_expression" {
   }
 }
 
+variable "full_run_cron_expression" {
+  description = "When a full run is started, which alone can see that stones are gone: five cron fields in UTC."
+  type        = string
+
+  validation {
+    condition     = can(regex("^\\S+( \\S+){4}$", var.full_run_cron_expression))
+    error_message = "full_run_cron_expression must be five cron fields, such as \"0 3 * * 0\"."
+  }
+}
+
 variable "scheduler_parallelism" {
-  description = "Replicas of one execution of the scheduler."
+  description = "Replicas of one execution of a scheduler job."
   type        = number
   default     = 1
 
@@ -208,17 +201,66 @@ variable "scale" {
   }
 }
 
-variable "pool_sizes" {
-  description = "Application -> most database connections of each replica (PG_POOL_MAX)."
-  type        = map(number)
-  default     = { api = 3, consolidator = 2, scheduler = 2, worker = 1 }
+variable "settings" {
+  description = "More settings of .env.example, for all containers but the dashboard: name -> value."
+  type        = map(string)
+  default     = {}
 
   validation {
-    # Supabase's pooler has 60 connections.
-    condition = sum([
-      for app, pool in var.pool_sizes : pool * try(var.scale[app].max, 1)
-    ]) <= 60
-    error_message = "pool_sizes: all replicas together may have at most 60 connections."
+    condition     = alltrue([for name in keys(var.settings) : can(regex("^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$", name))])
+    error_message = "settings: names are in upper case, such as WORKER_CONCURRENCY."
+  }
+
+  validation {
+    condition = length(setintersection(keys(var.settings), [
+      "API_URL", "AZURE_CLIENT_ID", "AZURE_RESOURCE_GROUP", "AZURE_SCHEDULER_JOB_NAME", "AZURE_SERVICE_BUS_NAMESPACE",
+      "AZURE_STORAGE_ACCOUNT_URL", "AZURE_SUBSCRIPTION_ID", "DATABASE_URL", "HMAC_SECRETS", "HOST", "LOG_FORMAT",
+      "MONITORING_PORT", "NIVODA_ENDPOINT", "NIVODA_PASSWORD", "NIVODA_USERNAME", "PG_POOL_MAX", "PORT",
+      "TRUSTED_PROXIES",
+    ])) == 0
+    error_message = "settings must not name what Terraform sets itself, such as PG_POOL_MAX (pool_sizes)."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.settings) : !can(regex("(PASSWORD|SECRETS?|CONNECTION_STRING)$", name))])
+    error_message = "settings must not hold secrets: they would lie in the state. The vault is for them."
+  }
+}
+
+variable "connection_limit" {
+  description = "Most database connections of all replicas together, such as those of a Supabase pooler."
+  type        = number
+  default     = 60
+}
+
+variable "pool_sizes" {
+  description = "Application -> most database connections of each pool (PG_POOL_MAX)."
+  type        = map(number)
+  default     = { api = 2, consolidator = 2, scheduler = 2, worker = 1 }
+
+  validation {
+    condition     = toset(keys(var.pool_sizes)) == toset(["api", "consolidator", "scheduler", "worker"])
+    error_message = "pool_sizes must name api, consolidator, scheduler and worker."
+  }
+
+  validation {
+    condition     = alltrue([for pool in values(var.pool_sizes) : pool >= 1])
+    error_message = "pool_sizes must be at least 1."
+  }
+
+  validation {
+    # What the processes open (docs/scale.md, Connections): an API has two pools and the index, a worker at least 2, a
+    # consolidator two more than the batches it works on at once, and there are two scheduler jobs. What is not there at
+    # all is named by its own validation.
+    condition = try(sum([
+      var.scale["api"].max * (2 * var.pool_sizes["api"] + 3),
+      var.scale["worker"].max * max(2, var.pool_sizes["worker"]),
+      var.scale["consolidator"].max * max(
+        var.pool_sizes["consolidator"], tonumber(lookup(var.settings, "CONSOLIDATOR_CONCURRENCY", "2")) + 2
+      ),
+      2 * var.scheduler_parallelism * var.pool_sizes["scheduler"],
+    ]), 0) <= var.connection_limit
+    error_message = "pool_sizes: all replicas together may open more connections than connection_limit allows."
   }
 }
 

@@ -1,7 +1,19 @@
 locals {
   # A string, not a reference: the API must know the job's name and be allowed to start it, and neither may wait for the
   # other. Azure allows 32 characters.
-  scheduler_name = "${var.name_prefix}-scheduler"
+  job_names = { for job in keys(local.jobs) : job => "${var.name_prefix}-${job}" }
+
+  # The first is incremental once there is a watermark. Only a full run can see that stones are gone.
+  jobs = {
+    scheduler = {
+      cron    = var.scheduler_cron_expression
+      command = ["diamond", "schedule"]
+    }
+    scheduler-full = {
+      cron    = var.full_run_cron_expression
+      command = ["diamond", "schedule", "--type", "full"]
+    }
+  }
 
   # Who logs in where, besides AZURE_CLIENT_ID, which is each application's own.
   azure_env = {
@@ -11,11 +23,7 @@ locals {
     NIVODA_ENDPOINT             = var.nivoda_endpoint
     NIVODA_USERNAME             = var.nivoda_username
   }
-  alert_env = var.alert_email_to == "" ? {} : {
-    ALERT_EMAIL_TO   = var.alert_email_to
-    ALERT_EMAIL_FROM = var.alert_email_from
-  }
-  backend = { for app, pool in var.pool_sizes : app => merge(local.azure_env, local.alert_env, {
+  backend = { for app, pool in var.pool_sizes : app => merge(var.settings, local.azure_env, {
     AZURE_CLIENT_ID = var.identities[app].client_id
     PG_POOL_MAX     = tostring(pool)
   }) }
@@ -33,7 +41,7 @@ locals {
       TRUSTED_PROXIES          = join(",", var.trusted_proxies)
       AZURE_SUBSCRIPTION_ID    = var.subscription_id
       AZURE_RESOURCE_GROUP     = var.resource_group_name
-      AZURE_SCHEDULER_JOB_NAME = local.scheduler_name
+      AZURE_SCHEDULER_JOB_NAME = local.job_names["scheduler"]
     })
     worker       = merge(local.backend["worker"], local.monitoring_env)
     consolidator = merge(local.backend["consolidator"], local.monitoring_env)
@@ -41,12 +49,10 @@ locals {
   }
 
   # Variable -> secret in the vault. Without a version in its address Container Apps fetches a new value by itself.
-  secret_of = { for variable in ["DATABASE_URL", "NIVODA_PASSWORD", "RESEND_API_KEY", "HMAC_SECRETS"] :
+  secret_of = { for variable in ["DATABASE_URL", "NIVODA_PASSWORD", "HMAC_SECRETS"] :
     variable => lower(replace(variable, "_", "-"))
   }
-  backend_secrets = { for variable, secret in local.secret_of : variable => secret
-    if variable != "HMAC_SECRETS" && (variable != "RESEND_API_KEY" || var.alert_email_to != "")
-  }
+  backend_secrets = { for variable, secret in local.secret_of : variable => secret if variable != "HMAC_SECRETS" }
   secrets = {
     api          = merge(local.backend_secrets, { HMAC_SECRETS = local.secret_of["HMAC_SECRETS"] })
     worker       = local.backend_secrets
@@ -392,15 +398,20 @@ resource "azurerm_container_app" "dashboard" {
   }
 }
 
+# Both plan a run and end: the same image, environment and identity, another clock and another command.
 resource "azurerm_container_app_job" "scheduler" {
-  name                         = local.scheduler_name
+  for_each = local.jobs
+
+  name                         = local.job_names[each.key]
   location                     = var.location
   resource_group_name          = var.resource_group_name
   container_app_environment_id = azurerm_container_app_environment.main.id
   workload_profile_name        = "Consumption"
   replica_timeout_in_seconds   = 1800
-  replica_retry_limit          = 1
-  tags                         = var.tags
+  # While a run is active the database refuses a second one: `diamond schedule` exits with 1, is tried once more at once,
+  # and the execution is Failed. Nothing is harmed, but a full run that was refused is not made before its next time.
+  replica_retry_limit = 1
+  tags                = var.tags
 
   identity {
     type         = "UserAssigned"
@@ -422,7 +433,7 @@ resource "azurerm_container_app_job" "scheduler" {
   }
 
   schedule_trigger_config {
-    cron_expression          = var.scheduler_cron_expression
+    cron_expression          = each.value.cron
     parallelism              = var.scheduler_parallelism
     replica_completion_count = 1
   }
@@ -430,9 +441,9 @@ resource "azurerm_container_app_job" "scheduler" {
   # No probes: it serves nothing, its exit code tells how it went, and the timeout ends one that hangs.
   template {
     container {
-      name    = "scheduler"
+      name    = each.key
       image   = var.images["scheduler"]
-      command = ["diamond", "schedule"]
+      command = each.value.command
       cpu     = var.resources["scheduler"].cpu
       memory  = var.resources["scheduler"].memory
 
@@ -459,9 +470,10 @@ resource "azurerm_container_app_job" "scheduler" {
   }
 }
 
-# On this job alone, and for the API alone. Its identity is made before both, so nothing waits in a circle.
+# On the one job that the API starts, for runs of either kind, and for the API alone. Its identity is made before both, so
+# nothing waits in a circle.
 resource "azurerm_role_assignment" "start_scheduler" {
-  scope                = azurerm_container_app_job.scheduler.id
+  scope                = azurerm_container_app_job.scheduler["scheduler"].id
   role_definition_name = "Container Apps Jobs Operator"
   principal_id         = var.identities["api"].principal_id
   principal_type       = "ServicePrincipal"

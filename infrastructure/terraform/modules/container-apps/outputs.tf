@@ -10,5 +10,5 @@ output "dashboard_url" {
 
 output "scheduler_job_name" {
   description = "Name of the scheduler job, for az containerapp job start."
-  value       = azurerm_container_app_job.scheduler.name
+  value       = azurerm_container_app_job.scheduler["scheduler"].name
 }

@@ -99,14 +99,9 @@ variable "nivoda_username" {
   type        = string
 }
 
-variable "alert_email_to" {
-  description = "Who gets alerts; empty for none."
-  type        = string
-}
-
-variable "alert_email_from" {
-  description = "Sender of alerts."
-  type        = string
+variable "settings" {
+  description = "More settings of all Python containers."
+  type        = map(string)
 }
 
 variable "trusted_proxies" {
@@ -119,8 +114,13 @@ variable "scheduler_cron_expression" {
   type        = string
 }
 
+variable "full_run_cron_expression" {
+  description = "When a full run is started: five cron fields in UTC."
+  type        = string
+}
+
 variable "scheduler_parallelism" {
-  description = "Replicas of one execution of the scheduler."
+  description = "Replicas of one execution of a scheduler job."
   type        = number
 }
 
