@@ -61,7 +61,7 @@ def test_replicas_and_schedule_are_those_that_were_decided(environment: str) -> 
     )
     crons = [text_of(tfvars(environment)[f"{which}_cron_expression"]) for which in ("scheduler", "full_run")]
     never = "0 0 31 2 *"
-    assert crons == {"staging": [never, never], "prod": ["0 2 * * *", "0 3 * * 0"]}[environment]
+    assert crons == {"staging": [never, never], "prod": ["0 2 * * 1-6", "0 2 * * 0"]}[environment]
     usual = Settings(scheduler_cron=str(crons[0]), full_run_cron=str(crons[1]))
     assert [usual.scheduler_cron, usual.full_run_cron] == crons
 

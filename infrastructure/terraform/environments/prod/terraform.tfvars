@@ -14,8 +14,9 @@ key_vault_retention_days = 90
 
 nivoda_endpoint = "https://integrations.nivoda.net/api/diamonds"
 
-scheduler_cron_expression = "0 2 * * *"
-full_run_cron_expression  = "0 3 * * 0"
+# Each night at 02:00; on Sundays everything, for of two runs at one time the database refuses the second.
+scheduler_cron_expression = "0 2 * * 1-6"
+full_run_cron_expression  = "0 2 * * 0"
 
 # One of each is always there: it also looks for work whose message was lost.
 scale = {
