@@ -25,9 +25,10 @@ LONGEST_BACKOFF_SECONDS = 300.0
 LONGEST_OUTAGE_PAUSE_SECONDS = 30.0
 SHORTEST_RENEWAL_SECONDS = 0.05
 
-# The 10 s that a stopping process has: for a receive under way, then for handlers, then for giving back.
+# The 10 s that a stopping process has: for a receive under way, then for handlers, then for giving back. What is left
+# is for closing connections, which a busy machine makes slow.
 LAST_RECEIVE_SECONDS = 2.0
-GRACE_SECONDS = 6.0
+GRACE_SECONDS = 4.0
 GIVE_BACK_SECONDS = 1.5
 
 Handler = Callable[[Received], Awaitable[None]]
