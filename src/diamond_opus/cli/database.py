@@ -79,7 +79,9 @@ def migrate_command(
     settings = prepare("db", quiet=True)
     versions = run_async(_migrate(settings, dry_run=dry_run))
     verb = "Would apply" if dry_run else "Applied"
-    console.print(f"{verb}: {', '.join(versions)}" if versions else "Up to date.", highlight=False)
+    console.print(
+        f"{verb}: {', '.join(versions)}" if versions else "Up to date.", highlight=False, soft_wrap=True
+    )
 
 
 async def _migrate(settings: Settings, *, dry_run: bool) -> list[str]:
@@ -114,7 +116,11 @@ def rollback_command(
         )
     versions = run_async(_roll_back(settings, to, dry_run=dry_run))
     verb = "Would take back" if dry_run else "Took back"
-    console.print(f"{verb}: {', '.join(versions)}" if versions else "Nothing to take back.", highlight=False)
+    console.print(
+        f"{verb}: {', '.join(versions)}" if versions else "Nothing to take back.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 async def _roll_back(settings: Settings, to: str | None, *, dry_run: bool) -> list[str]:
