@@ -29,6 +29,7 @@ TEMPLATE: dict[str, Any] = {
         },
     ],
     "initContainers": [{"name": "wait"}],
+    "volumes": None,
 }
 
 

@@ -65,7 +65,7 @@ def transaction_pooler(url: str, folder: Path) -> Iterator[str]:
             _wait_for(port)
             yield make_conninfo(url, host="127.0.0.1", port=port)
         finally:
-            process.terminate()
+            process.kill()  # a newer one waits for its clients when it is asked to end
 
 
 def _wait_for(port: int) -> None:

@@ -1,8 +1,9 @@
 """What of Azure the settings ask for. Its SDKs are the extra ``azure`` and are loaded only by those who ask."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import ConfigurationError
@@ -14,10 +15,23 @@ from diamond_opus.watermark.protocol import WatermarkStore
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential
+    from azure.servicebus.aio import ServiceBusClient
+
+    from diamond_opus.queue.service_bus import ServiceBusQueue
 
 # A try of the SDK's own costs half a second more each; what lasts longer is waited out by those who ask.
 RETRIES = 3
 FIRST_BACKOFF_SECONDS = 0.5
+CLOSE_SECONDS = 2.0
+
+# The SDK's own waits are for uploads of gigabytes: two minutes pass until it says that an account is out of reach.
+_QUICK: Mapping[str, Any] = {
+    "retry_total": RETRIES,
+    "initial_backoff": FIRST_BACKOFF_SECONDS,
+    "increment_base": 2,
+    "connection_timeout": 5,
+    "read_timeout": 10,
+}
 
 _SERVICE_BUS = "AZURE_SERVICE_BUS_CONNECTION_STRING or AZURE_SERVICE_BUS_NAMESPACE"
 _BLOB_STORAGE = "AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_URL"
@@ -30,7 +44,14 @@ def check_settings(settings: Settings) -> None:
             from azure.servicebus import parse_connection_string
         if settings.azure_service_bus_connection_string is not None:
             with _named("AZURE_SERVICE_BUS_CONNECTION_STRING"):
-                parse_connection_string(settings.azure_service_bus_connection_string.get_secret_value())
+                parsed = parse_connection_string(
+                    settings.azure_service_bus_connection_string.get_secret_value()
+                )
+            if parsed.entity_path is not None:
+                raise ConfigurationError(
+                    "AZURE_SERVICE_BUS_CONNECTION_STRING is one queue's; copy that of the namespace, under its own"
+                    " Shared access policies"
+                )
     if settings.uses_blob_storage:
         with _needs_extra(_BLOB_STORAGE):
             from azure.storage.blob import BlobServiceClient
@@ -39,6 +60,14 @@ def check_settings(settings: Settings) -> None:
                 BlobServiceClient.from_connection_string(
                     settings.azure_storage_connection_string.get_secret_value()
                 ).close()
+
+    if (
+        settings.azure_service_bus_namespace
+        or settings.azure_storage_account_url
+        or settings.azure_scheduler_job_name
+    ):
+        with _needs_extra("an identity of Azure"):
+            import azure.identity  # noqa: F401 - only whether it is there
 
 
 @asynccontextmanager
@@ -66,11 +95,17 @@ async def open_queues(
                 retry_total=RETRIES,
                 retry_backoff_factor=FIRST_BACKOFF_SECONDS,
             )
-        await stack.enter_async_context(client)
         queues = {name: ServiceBusQueue(client, name, LIMITS[name], clock=clock) for name in names}
-        for queue in queues.values():
-            stack.push_async_callback(queue.close)
+        stack.push_async_callback(_close, client, queues.values())
         yield queues
+
+
+async def _close(client: "ServiceBusClient", queues: Iterable["ServiceBusQueue"]) -> None:
+    """Within the time that a stopping process has: a bus that is gone answers no farewell."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await asyncio.gather(*(queue.close() for queue in queues), return_exceptions=True)
+            await client.close()
 
 
 @asynccontextmanager
@@ -84,11 +119,13 @@ async def open_watermarks(settings: Settings) -> AsyncIterator[WatermarkStore]:
         if settings.azure_storage_connection_string is not None:
             with _named("AZURE_STORAGE_CONNECTION_STRING"):
                 container = ContainerClient.from_connection_string(
-                    settings.azure_storage_connection_string.get_secret_value(), CONTAINER
+                    settings.azure_storage_connection_string.get_secret_value(), CONTAINER, **_QUICK
                 )
         else:
             credential = await stack.enter_async_context(open_identity())
-            container = ContainerClient(settings.azure_storage_account_url or "", CONTAINER, credential)
+            container = ContainerClient(
+                settings.azure_storage_account_url or "", CONTAINER, credential, **_QUICK
+            )
         yield BlobWatermarkStore(await stack.enter_async_context(container))
 
 
@@ -134,5 +171,5 @@ def _named(setting: str) -> Iterator[None]:
     except ValueError as error:
         raise ConfigurationError(
             f"{setting} is no connection string; copy it from the Azure portal, under Access keys or"
-            " Shared access policies"
+            " the namespace's Shared access policies"
         ) from error

@@ -232,7 +232,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
-_SECRETS = ("url", "password", "secret", "connection_string")
+_SECRETS = ("url", "password", "secret", "connection_string", "namespace")
 
 
 def _explain(problem: Any) -> str:

@@ -33,7 +33,19 @@ CASES = [
         },
         "AZURE_SERVICE_BUS_CONNECTION_STRING and AZURE_SERVICE_BUS_NAMESPACE are both set",
     ),
-    ("worker", {"azure_service_bus_namespace": "sb://x/"}, "AZURE_SERVICE_BUS_NAMESPACE ('sb://x/')"),
+    (
+        "worker",
+        {"azure_service_bus_namespace": "Endpoint=sb://x/;SharedAccessKey=hush-hush"},
+        "AZURE_SERVICE_BUS_NAMESPACE: must be the namespace's host name",
+    ),
+    (
+        "worker",
+        {
+            "azure_service_bus_connection_string": "Endpoint=sb://x/;SharedAccessKeyName=k;SharedAccessKey=hush-hush;"
+            "EntityPath=work-items"
+        },
+        "AZURE_SERVICE_BUS_CONNECTION_STRING is one queue's",
+    ),
     (
         "api",
         {"azure_storage_account_url": "diamondprod"},

@@ -79,7 +79,8 @@ async def service_bus_bench(_request: pytest.FixtureRequest) -> AsyncIterator[Be
 @pytest.fixture(
     params=[memory_bench, postgres_bench, service_bus_bench], ids=["memory", "postgres", "service bus"]
 )
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Bench]:
+    # The database is named here, for one that is only asked for within a loop cannot be made.
     open_bench: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Bench]] = request.param
     async with open_bench(request) as opened:
         yield opened

@@ -45,7 +45,8 @@ async def blob_store(request: pytest.FixtureRequest) -> AsyncIterator[WatermarkS
 
 
 @pytest.fixture(params=[memory_store, postgres_store, blob_store], ids=["memory", "postgres", "blob"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[WatermarkStore]:
+async def store(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[WatermarkStore]:
+    # The database is named here, for one that is only asked for within a loop cannot be made.
     open_store: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[WatermarkStore]] = request.param
     async with open_store(request) as opened:
         yield opened

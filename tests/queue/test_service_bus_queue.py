@@ -1,22 +1,28 @@
 """What a queue in Service Bus does beyond the contract: its limits, its failures, and the traps of its SDK."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from diamond_opus import azure
+from diamond_opus.domain.clock import SystemClock
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.queue.consumer import consume
 from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED, QueueLimits
 from diamond_opus.queue.messages import PoisonMessage, WorkItem
 from diamond_opus.queue.protocol import WORK_ITEMS, Message, Received
+from diamond_opus.settings import load_settings
 
 service_bus = pytest.importorskip("service_bus")
 
 from azure.servicebus import ServiceBusMessage  # noqa: E402 - only with the extra azure
+from azure.servicebus.amqp import AmqpAnnotatedMessage  # noqa: E402
 
 from diamond_opus.queue.service_bus import ServiceBusQueue  # noqa: E402
 
@@ -173,7 +179,48 @@ async def test_a_bus_that_accepts_and_says_nothing_is_waited_for_no_longer_than_
 ) -> None:
     """Without a limit of ours the SDK waits for the answer to a send for ever."""
     monkeypatch.setattr("diamond_opus.queue.service_bus.TURN_TIMEOUT_SECONDS", 0.5)
+    async with silent_bus() as address, service_bus.open_client(address) as client:
+        queue = ServiceBusQueue(client, WORK_ITEMS, LIMITS)
+        started = asyncio.get_running_loop().time()
+        answers = await asyncio.gather(*(queue.send([Message({})]) for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(answer, Retryable) for answer in answers)
+        assert asyncio.get_running_loop().time() - started < 5, "those who wait for others do not wait on top"
+        await queue.close()
 
+
+async def test_a_process_that_stops_does_not_wait_for_a_bus_that_says_nothing() -> None:
+    async with silent_bus() as address:
+        settings = load_settings(azure_service_bus_connection_string=address)
+        started = asyncio.get_running_loop().time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            async with azure.open_queues(settings, (WORK_ITEMS,), SystemClock()) as queues:
+                stop = asyncio.Event()
+                consuming = asyncio.create_task(consume(queues[WORK_ITEMS], never_called, stop=stop))
+                await asyncio.sleep(0.5)
+                stop.set()
+                await consuming
+            gc.collect()
+        assert asyncio.get_running_loop().time() - started < 9
+
+
+async def test_a_settlement_that_is_not_confirmed_is_made_sure_of(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older SDKs took silence for a yes, and the message came again; this one waits for a minute by itself."""
+    monkeypatch.setattr("diamond_opus.queue.service_bus.SETTLE_TIMEOUT_SECONDS", 0.5)
+    await bus.send(1)
+    message = await bus.receive_one()
+    bus.broker.faults.ignore_settlements = 1
+
+    await bus.queue.complete(message)
+
+    assert bus.waiting() == 0
+
+
+@asynccontextmanager
+async def silent_bus() -> AsyncIterator[str]:
+    """The connection string of a server that takes connections and never says a word."""
     heard: list[asyncio.StreamWriter] = []
 
     async def keep_silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,12 +228,7 @@ async def test_a_bus_that_accepts_and_says_nothing_is_waited_for_no_longer_than_
 
     async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        silent = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;{EMULATOR}"
-        async with service_bus.open_client(silent) as client:
-            queue = ServiceBusQueue(client, WORK_ITEMS, LIMITS)
-            with pytest.raises(Retryable, match="out of reach"):
-                await queue.send([Message({})])
-            await queue.close()
+        yield f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0;{EMULATOR}"
         for writer in heard:
             writer.close()
             with suppress(ConnectionError):
@@ -194,18 +236,8 @@ async def test_a_bus_that_accepts_and_says_nothing_is_waited_for_no_longer_than_
     assert heard
 
 
-async def test_a_settlement_that_is_not_confirmed_is_made_sure_of(bus: Bus) -> None:
-    """Older SDKs took silence for a yes, and the message came again."""
-    await bus.send(1)
-    message = await bus.receive_one()
-    receiver = bus.queue._receiver._end
-    assert receiver is not None
-    receiver._config.timeout = 0.5  # the SDK's own is a minute, and has no public name
-    bus.broker.faults.ignore_settlements = 1
-
-    await bus.queue.complete(message)
-
-    assert bus.waiting() == 0
+async def never_called(_message: Received) -> None:
+    raise AssertionError
 
 
 async def send_as_another_program(bus: Bus, body: bytes, **properties: Any) -> None:
@@ -230,6 +262,25 @@ async def test_what_is_no_json_is_poison_and_not_a_crash(bus: Bus) -> None:
 
     with pytest.raises(PoisonMessage, match="expected a JSON object"):
         WorkItem.from_received(await bus.receive_one())
+
+
+async def test_a_body_that_is_no_bytes_is_poison_and_does_not_hide_other_dead_letters(bus: Bus) -> None:
+    async with (
+        service_bus.open_client(bus.broker.connection_string) as client,
+        client.get_queue_sender(WORK_ITEMS) as sender,
+    ):
+        await sender.send_messages(AmqpAnnotatedMessage(value_body={"a": 1}))
+    await bus.send(1)
+
+    odd, other = await bus.queue.receive(2, wait_seconds=5)
+    with pytest.raises(PoisonMessage, match="expected a JSON object"):
+        WorkItem.from_received(odd)
+    for message in (odd, other):
+        await bus.queue.dead_letter(message, reason="bad")
+
+    first, second = await bus.queue.dead_letters()
+    assert second.body["n"] == 1
+    assert await bus.queue.replay(first.id)
 
 
 async def test_a_reason_longer_than_the_bus_keeps_is_cut(bus: Bus) -> None:

@@ -78,10 +78,12 @@ async def test_a_missing_container_is_no_missing_watermark(azurite: str) -> None
             await store.write("nivoda", FIRST, expected_version=None)
 
 
-async def test_a_wrong_key_is_told_at_once(azurite: str, container: ContainerClient) -> None:
+async def test_a_refusal_is_waited_out_and_says_what_to_check(
+    azurite: str, container: ContainerClient
+) -> None:
     wrong = azurite.replace(blob_storage.KEY, "d3Jvbmc=")
     async with ContainerClient.from_connection_string(wrong, "watermarks", retry_total=0) as closed:
-        with pytest.raises(Fatal, match="refuses"):
+        with pytest.raises(WatermarkUnavailable, match="refuses this process; check its connection string"):
             await BlobWatermarkStore(closed).read("nivoda")
 
 

@@ -4,13 +4,15 @@ import json
 from typing import Annotated
 from uuid import UUID
 
+import psycopg
 import typer
 
 from diamond_opus.cli.drive import drive, plan
 from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.report import print_run, run_as_json
 from diamond_opus.cli.running import console, prepare, run_async, stop_on_signals
-from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.observability.error_log import record_exception
 from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.settings import Settings
 from diamond_opus.wiring import FEEDS, check_settings, migrate_database, open_database, open_pipeline
@@ -84,7 +86,13 @@ async def _schedule(
             stop_on_signals() as stop,
         ):
             with view_for(console, silent=as_json) as view:
-                planned = await plan(pipeline, feed, run_type, view, run_id=run_id)
+                try:
+                    planned = await plan(pipeline, feed, run_type, view, run_id=run_id)
+                except (DiamondError, psycopg.Error, OSError) as error:
+                    # Nobody may be at this terminal: the operator's pages must have the reason too.
+                    context = {"runId": run_id and str(run_id), "feed": feed}
+                    await record_exception(pipeline.pool, error, service="scheduler", context=context)
+                    raise
                 if wait:
                     return await follow(pipeline.pool, planned.run_id, view, stop)
                 return planned

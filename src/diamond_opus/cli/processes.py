@@ -53,7 +53,7 @@ def worker(
     settings = prepare("worker")
     check_start(settings)
     os.nice(settings.process_niceness)
-    with _monitoring_port(settings) as listener:
+    with _monitoring_port(settings, until_idle=until_idle) as listener:
         run_async(_worker(settings, until_idle, listener))
 
 
@@ -79,7 +79,7 @@ def consolidator(
     settings = prepare("consolidator")
     check_start(settings)
     os.nice(settings.process_niceness)
-    with _monitoring_port(settings) as listener:
+    with _monitoring_port(settings, until_idle=until_idle) as listener:
         run_async(_consolidator(settings, until_idle, listener))
 
 
@@ -195,8 +195,9 @@ async def _process(
 
 
 @contextmanager
-def _monitoring_port(settings: Settings) -> Iterator[socket.socket | None]:
-    if settings.monitoring_port is None:
+def _monitoring_port(settings: Settings, *, until_idle: bool) -> Iterator[socket.socket | None]:
+    """What ends by itself is watched by whoever started it."""
+    if settings.monitoring_port is None or until_idle:
         yield None
         return
     with bind(settings.host, settings.monitoring_port, setting="MONITORING_PORT") as listener:

@@ -5,7 +5,7 @@ the one before: those who send wake-ups count them, and what is sent again here 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ import orjson
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import (
     MessageAlreadySettled,
     MessageLockLostError,
@@ -28,21 +29,26 @@ from azure.servicebus.exceptions import (
 
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import Fatal, Retryable
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED, QueueLimits, too_often
 from diamond_opus.queue.protocol import DeadLetter, LeaseLost, Message, Received
 
-#: Without one the SDK waits for ever for the answer to a send.
-SEND_TIMEOUT_SECONDS = 30.0
-CLOSE_TIMEOUT_SECONDS = 2.0
-#: For anything at all, tries and reconnecting included.
-TURN_TIMEOUT_SECONDS = 60.0
+#: For anything at all, waiting for others, tries and reconnecting included. The SDK by itself may wait for ever.
+TURN_TIMEOUT_SECONDS = 20.0
+#: For a settlement on the link that the message came by. Then another makes sure of it, where the SDK asks the bus.
+SETTLE_TIMEOUT_SECONDS = 8.0
+#: To look through all dead letters.
+DEAD_LETTERS_TIMEOUT_SECONDS = 60.0
+CLOSE_TIMEOUT_SECONDS = 1.0
 
 #: One task at a time may use a receiver, so it lets go of it that often for those who settle what it received.
 LONGEST_TURN_SECONDS = 0.25
+LONGEST_IDLE_TURN_SECONDS = 10.0
 #: What a message that is there needs to come, over a network.
 SHORTEST_TURN_SECONDS = 0.1
 
+_LARGEST_NUMBER = 2**63 - 1
 #: What the bus keeps of a reason or a description.
 _LONGEST_TEXT_BYTES = 4000
 
@@ -51,6 +57,8 @@ _FIRST_ID = "diamondMessageId"
 _DELIVERIES = "diamondDeliveries"
 #: What nobody who sent the message put there: these, and what the bus itself adds to a dead letter.
 _NOT_SENT = frozenset({_FIRST_ID, _DELIVERIES, "DeadLetterReason", "DeadLetterErrorDescription"})
+
+log = get_logger(__name__)
 
 End = TypeVar("End", ServiceBusSender, ServiceBusReceiver)
 
@@ -76,6 +84,7 @@ class ServiceBusQueue:
         self._sender = _Link[ServiceBusSender](lambda: client.get_queue_sender(name))
         self._receiver = _Link[ServiceBusReceiver](lambda: client.get_queue_receiver(name))
         self._in_hand: set[int] = set()  # the numbers of messages that are not settled yet
+        self._replaying = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -99,7 +108,7 @@ class ServiceBusQueue:
         has_failed = False
         while True:
             remaining = deadline - self._clock.monotonic()
-            longest = LONGEST_TURN_SECONDS if self._in_hand else remaining
+            longest = LONGEST_TURN_SECONDS if self._in_hand else LONGEST_IDLE_TURN_SECONDS
             turn = max(min(remaining, longest), SHORTEST_TURN_SECONDS)
             try:
                 found = await self._lease(limit, turn)
@@ -113,8 +122,7 @@ class ServiceBusQueue:
                 return found
 
     async def complete(self, message: Received) -> None:
-        async with self._settle(message) as receiver:
-            await receiver.complete_message(_token(message))
+        await self._settle(message, lambda receiver: receiver.complete_message(_token(message)))
 
     async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
         """The bus gives back at once only: for a delay a copy is scheduled, and the message completed."""
@@ -128,16 +136,17 @@ class ServiceBusQueue:
             await self._send([again], due_at=self._due(delay_seconds))
             await self.complete(renewed)
         else:
-            async with self._settle(message) as receiver:
-                await receiver.abandon_message(_token(message))
+            await self._settle(message, lambda receiver: receiver.abandon_message(_token(message)))
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
-        async with self._settle(message) as receiver:
-            await receiver.dead_letter_message(
+        await self._settle(
+            message,
+            lambda receiver: receiver.dead_letter_message(
                 _token(message),
                 reason=clean_text(reason, limit_bytes=_LONGEST_TEXT_BYTES),
                 error_description=clean_text(description, limit_bytes=_LONGEST_TEXT_BYTES),
-            )
+            ),
+        )
 
     async def renew(self, message: Received) -> Received:
         leased_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
@@ -146,32 +155,48 @@ class ServiceBusQueue:
         return replace(message, leased_until=leased_until)
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadLetter]:
+        """Asked for piece by piece: the bus shows some 250 at once, however many are wanted."""
+        found: list[DeadLetter] = []
         async with self._open_dead_letters() as receiver:
-            return [_dead_letter(message) for message in await receiver.peek_messages(limit)]
+            after = 0
+            while len(found) < limit:
+                messages = await receiver.peek_messages(limit - len(found), sequence_number=after + 1)
+                if not messages:
+                    break
+                found += [_dead_letter(message) for message in messages]
+                after = messages[-1].sequence_number or after
+        return found
 
     async def replay(self, dead_letter_id: str) -> bool:
         """The bus hands out dead letters in its own order: those before the one that is meant are given back."""
-        if not dead_letter_id.isdecimal():
+        number = int(dead_letter_id) if dead_letter_id.isdecimal() else -1
+        if not 0 <= number <= _LARGEST_NUMBER:
             return False
-        async with self._open_dead_letters() as receiver:
+        async with self._replaying, self._open_dead_letters() as receiver:
+            shown = await receiver.peek_messages(1, sequence_number=number)
+            if not shown or shown[0].sequence_number != number:
+                return False
             passed: list[ServiceBusReceivedMessage] = []
             try:
-                while messages := await receiver.receive_messages(20, max_wait_time=LONGEST_TURN_SECONDS):
+                while messages := await receiver.receive_messages(20, max_wait_time=1):
                     passed += messages
                     for message in messages:
-                        if str(message.sequence_number) == dead_letter_id:
-                            passed.remove(message)
+                        if message.sequence_number == number:
                             await self._send([_sent_again(message, deliveries=0)])
                             await receiver.complete_message(message)
+                            passed.remove(message)
                             return True
-                return False
+                raise Retryable(
+                    f"{self._name}: dead letter {number} is in somebody else's hands; try again later"
+                )
             finally:
                 for message in passed:
-                    await receiver.abandon_message(message)
+                    with suppress(AzureError, MessageAlreadySettled):  # its lock may have ended meanwhile
+                        await receiver.abandon_message(message)
 
     async def close(self) -> None:
-        await self._sender.close()
-        await self._receiver.close()
+        """Does not wait for those who are at it: what they have in hand comes again."""
+        await asyncio.gather(self._sender.close(), self._receiver.close())
 
     def _due(self, delay_seconds: float) -> datetime | None:
         return self._clock.now() + timedelta(seconds=delay_seconds) if delay_seconds else None
@@ -180,7 +205,7 @@ class ServiceBusQueue:
         if not messages:
             return
         with _told(self._name):
-            async with self._sender.use() as sender:
+            async with self._sender.use(TURN_TIMEOUT_SECONDS) as sender:
                 batch = await sender.create_message_batch()
                 for message in messages:
                     message.scheduled_enqueue_time_utc = due_at
@@ -189,10 +214,10 @@ class ServiceBusQueue:
                     except MessageSizeExceededError:
                         if len(batch) == 0:
                             raise
-                        await sender.send_messages(batch, timeout=SEND_TIMEOUT_SECONDS)
+                        await sender.send_messages(batch, timeout=TURN_TIMEOUT_SECONDS)
                         batch = await sender.create_message_batch()
                         batch.add_message(message)
-                await sender.send_messages(batch, timeout=SEND_TIMEOUT_SECONDS)
+                await sender.send_messages(batch, timeout=TURN_TIMEOUT_SECONDS)
 
     async def _lease(self, limit: int, wait_seconds: float) -> list[Received]:
         """What came within the time, less what was delivered too often: the bus does not count what was sent again."""
@@ -203,35 +228,48 @@ class ServiceBusQueue:
         received = [_received(message, leased_until) for message in messages]
         for message in received:
             if message.delivery_count >= self._limits.max_deliveries:
-                description = too_often(message.delivery_count)
-                await self.dead_letter(message, reason=MAX_DELIVERIES_EXCEEDED, description=description)
+                try:
+                    description = too_often(message.delivery_count)
+                    await self.dead_letter(message, reason=MAX_DELIVERIES_EXCEEDED, description=description)
+                except (LeaseLost, Retryable) as error:  # it comes again, and is no reason to lose the others
+                    log.warning("message_not_set_aside", message_id=message.id, reason=str(error))
         return [message for message in received if message.delivery_count < self._limits.max_deliveries]
 
     @asynccontextmanager
-    async def _use_receiver(self, message: Received | None = None) -> AsyncIterator[ServiceBusReceiver]:
+    async def _use_receiver(
+        self, message: Received | None = None, *, seconds: float | None = None
+    ) -> AsyncIterator[ServiceBusReceiver]:
         with _told(self._name, message):
-            async with self._receiver.use() as receiver:
+            async with self._receiver.use(seconds or TURN_TIMEOUT_SECONDS) as receiver:
                 yield receiver
 
-    @asynccontextmanager
-    async def _settle(self, message: Received) -> AsyncIterator[ServiceBusReceiver]:
-        async with self._use_receiver(message) as receiver:
-            self._in_hand.discard(_token(message).sequence_number or 0)
-            yield receiver
+    async def _settle(self, message: Received, how: Callable[[ServiceBusReceiver], Awaitable[None]]) -> None:
+        """A settlement that the bus does not confirm, or whose link was cut, is made once more by a new link."""
+        self._in_hand.discard(_token(message).sequence_number or 0)
+        try:
+            async with self._use_receiver(message, seconds=SETTLE_TIMEOUT_SECONDS) as receiver:
+                await how(receiver)
+        except Retryable:
+            async with self._use_receiver(message) as receiver:
+                await how(receiver)
 
     @asynccontextmanager
     async def _open_dead_letters(self) -> AsyncIterator[ServiceBusReceiver]:
         with _told(self._name):
-            async with self._client.get_queue_receiver(
-                self._name, sub_queue=ServiceBusSubQueue.DEAD_LETTER
-            ) as receiver:
+            async with (
+                asyncio.timeout(DEAD_LETTERS_TIMEOUT_SECONDS),
+                self._client.get_queue_receiver(
+                    self._name, sub_queue=ServiceBusSubQueue.DEAD_LETTER
+                ) as receiver,
+            ):
                 yield receiver
 
 
 class _Link(Generic[End]):
     """A sender or a receiver: opened when it is needed, used by one task at a time, thrown away when it failed.
 
-    What another one received is settled all the same: the bus knows a message by its lock.
+    What another one received is settled all the same: a link does not know its tag, and the SDK asks the bus, which
+    knows a message by its lock.
     """
 
     def __init__(self, make: Callable[[], End]) -> None:
@@ -240,8 +278,9 @@ class _Link(Generic[End]):
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[End]:
-        async with self._turn, asyncio.timeout(TURN_TIMEOUT_SECONDS):
+    async def use(self, seconds: float) -> AsyncIterator[End]:
+        """Waiting for those before is a part of the time."""
+        async with asyncio.timeout(seconds), self._turn:
             if self._end is None:
                 self._end = self._make()
             try:
@@ -253,8 +292,7 @@ class _Link(Generic[End]):
                 raise
 
     async def close(self) -> None:
-        async with self._turn:
-            await self._drop()
+        await self._drop()
 
     async def _drop(self) -> None:
         end, self._end = self._end, None
@@ -317,7 +355,7 @@ def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
 def _sent_again(message: ServiceBusReceivedMessage, *, deliveries: int) -> ServiceBusMessage:
     """A copy under an id of its own, or the bus would drop it for a double."""
     return ServiceBusMessage(
-        b"".join(message.body),
+        _content_of(message),
         content_type=message.content_type,
         message_id=str(uuid4()),
         application_properties={
@@ -344,11 +382,18 @@ def _id_of(message: ServiceBusReceivedMessage) -> str:
 
 def _body_of(message: ServiceBusReceivedMessage) -> Any:
     """The JSON value, or the text of what is none: whoever reads the message tells what is wrong with it."""
-    content = b"".join(message.body)
+    content = _content_of(message)
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return content.decode("utf-8", "replace")
+
+
+def _content_of(message: ServiceBusReceivedMessage) -> bytes:
+    """Its bytes; of a body that is none, as other programs may send, a text that shows what it is."""
+    if message.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(message.body)
+    return repr(message.body).encode()
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,7 @@ A start may bring a template, and what that leaves out is then gone: the environ
 deployed one is read, and sent back with the one thing changed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MANAGEMENT_URL = "https://management.azure.com"
 API_VERSION = "2024-03-01"
 TIMEOUT_SECONDS = 30.0
+
+#: What a start may bring; a job's own template has volumes besides, which stay as they are.
+_STARTED_WITH = ("containers", "initContainers")
 
 #: What `diamond` is called in the job's template.
 CONTAINER = "scheduler"
@@ -56,10 +60,11 @@ class ContainerAppsJob:
             yield cls(session, credential, url, name)
 
     async def start(self, command: Sequence[str]) -> str:
-        """Run ``command`` in the job's container once; returns the execution's name."""
+        """Run ``command`` in the job's container once; returns the execution's name, if Azure tells one."""
         job = await self._ask("GET", self._url)
         template = with_command(job["properties"]["template"], command)
-        return str((await self._ask("POST", f"{self._url}/start", template))["name"])
+        started = await self._ask("POST", f"{self._url}/start", template)
+        return str(started.get("name", ""))
 
     async def read_image(self) -> str:
         """What the job runs: asked by those who only want to know whether it is there."""
@@ -67,10 +72,11 @@ class ContainerAppsJob:
         return str(_scheduler_of(containers)["image"])
 
     async def _ask(self, method: str, url: str, body: object = None) -> Any:
-        from azure.core.exceptions import ClientAuthenticationError
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
-            token = await self._credential.get_token(f"{MANAGEMENT_URL}/.default")
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                token = await self._credential.get_token(f"{MANAGEMENT_URL}/.default")
             async with self._session.request(
                 method,
                 url,
@@ -84,18 +90,18 @@ class ContainerAppsJob:
                 f"job {self._name}: Azure gives this process no token; it needs a managed identity"
                 f" (AZURE_CLIENT_ID): {str(error).partition(chr(10))[0]}"
             ) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, AzureError, TimeoutError) as error:
             raise Retryable(
                 f"job {self._name}: Azure is out of reach: {str(error) or type(error).__name__}"
             ) from error
         if response.ok:
-            return orjson.loads(content)
+            return orjson.loads(content) if content else {}
         raise _refusal(self._name, response.status, content)
 
 
 def with_command(template: Any, command: Sequence[str]) -> Any:
     """``template`` with the scheduler's command replaced, everything else kept."""
-    changed = deepcopy(template)
+    changed = {part: deepcopy(template[part]) for part in _STARTED_WITH if template.get(part) is not None}
     scheduler = _scheduler_of(changed["containers"])
     scheduler["command"] = list(command)
     scheduler["args"] = []

@@ -1,7 +1,8 @@
 """The watermark as a blob for each feed, ``<feed>.json``, in the container ``watermarks``: SPEC's place and form."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from azure.core import MatchConditions
@@ -20,6 +21,7 @@ from diamond_opus.watermark.document import decode, encode
 from diamond_opus.watermark.protocol import Watermark, WatermarkConflict, WatermarkUnavailable
 
 CONTAINER = "watermarks"
+TIMEOUT_SECONDS = 20.0
 
 _JSON = ContentSettings(content_type="application/json")
 _NO_VERSION = '"none"'  # the SDK takes an empty one for none at all; no blob has this one
@@ -28,8 +30,8 @@ _NO_VERSION = '"none"'  # the SDK takes an empty one for none at all; no blob ha
 class BlobWatermarkStore:
     """The version is the blob's ETag.
 
-    Errors: InvalidWatermark for a blob that cannot be read, Fatal when the container is missing or closed to us,
-    WatermarkUnavailable when the storage is out of reach.
+    Errors: InvalidWatermark for a blob that cannot be read, Fatal when the container is missing, WatermarkUnavailable
+    when the storage is out of reach or refuses us.
     """
 
     def __init__(self, container: ContainerClient) -> None:
@@ -37,7 +39,7 @@ class BlobWatermarkStore:
 
     async def read(self, feed: str) -> Watermark | None:
         blob = self._blob(feed)
-        with _told(blob):
+        async with _told(blob):
             try:
                 download = await blob.download_blob()
             except ResourceNotFoundError as error:
@@ -50,7 +52,7 @@ class BlobWatermarkStore:
     async def write(self, feed: str, watermark: Watermark, *, expected_version: str | None) -> Watermark:
         """The SDK repeats a write whose answer was lost, and is then told a conflict: whoever reads again sees why."""
         blob = self._blob(feed)
-        with _told(blob):
+        async with _told(blob):
             try:
                 if expected_version is None:
                     written = await blob.upload_blob(
@@ -74,13 +76,20 @@ class BlobWatermarkStore:
         return self._container.get_blob_client(f"{feed}.json")
 
 
-@contextmanager
-def _told(blob: BlobClient) -> Iterator[None]:
-    """The SDK's errors as what a caller does next."""
+@asynccontextmanager
+async def _told(blob: BlobClient) -> AsyncIterator[None]:
+    """The SDK's errors as what a caller does next; none takes longer than ``TIMEOUT_SECONDS``."""
     try:
-        yield
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            yield
     except HttpResponseError as error:
-        if error.status_code is None or error.status_code in (401, 408, 429) or error.status_code >= 500:
+        if error.status_code in (401, 403):
+            # Not for good: roles take minutes to be known everywhere, and a key may just have been rotated.
+            raise WatermarkUnavailable(
+                f"{_where(blob)}: the blob storage refuses this process; check its connection string, or that its"
+                f" identity has the role Storage Blob Data Contributor: {_first_line(error)}"
+            ) from error
+        if error.status_code is None or error.status_code in (408, 429) or error.status_code >= 500:
             raise WatermarkUnavailable(
                 f"{_where(blob)}: the blob storage serves nobody now: {_first_line(error)}"
             ) from error

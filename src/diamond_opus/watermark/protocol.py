@@ -42,6 +42,10 @@ class WatermarkStore(Protocol):
         ...
 
 
+#: Two processes end a run at the same time at most; whoever is refused so often is refused for another reason.
+_MOST_CONFLICTS = 20
+
+
 async def advance(
     store: WatermarkStore,
     feed: str,
@@ -58,7 +62,7 @@ async def advance(
 
     Repeating it is harmless, and two processes doing it at once end with the later of the two.
     """
-    while True:
+    for _ in range(_MOST_CONFLICTS):
         present = await store.read(feed)
         if present is not None and to.last_updated_at <= present.last_updated_at != instead_of:
             return present
@@ -68,3 +72,6 @@ async def advance(
             return await store.write(feed, to, expected_version=present.version if present else None)
         except WatermarkConflict:
             continue
+    raise WatermarkUnavailable(
+        f"watermark of {feed}: it changed {_MOST_CONFLICTS} times while it was to be moved"
+    )

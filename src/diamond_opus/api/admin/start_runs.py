@@ -41,7 +41,7 @@ async def start_run(
     Where a scheduler job is configured (AZURE_SCHEDULER_JOB_NAME) it is started and plans the run, else this process.
 
     The run appears under that id when its plan is whole. If planning fails nothing is stored of it, and the error log
-    has the reason. While the feed has an active run, or one is planned, the answer is 409.
+    has the reason. While the feed has an active run, or this process plans one, the answer is 409.
     """
     refuse_parameters(request)
     body = body or StartBody()
@@ -83,15 +83,24 @@ async def _begin(
     parts.planning.add(feed)
     is_planned_here = False
     try:
-        await _note_start(dependencies, actor, feed, run_type, run_id)
+        await _refuse_beside_another(dependencies, feed)
         if dependencies.pipeline.scheduler_job is not None:
             await _start_job(dependencies.pipeline.scheduler_job, feed, run_type, run_id)
-        else:
+        await _note_start(dependencies, actor, feed, run_type, run_id)
+        if dependencies.pipeline.scheduler_job is None:
             parts.background.start(_plan(dependencies, parts, feed, run_type, run_id))
             is_planned_here = True
     finally:
         if not is_planned_here:
             parts.planning.discard(feed)
+
+
+async def _refuse_beside_another(dependencies: ApiDependencies, feed: str) -> None:
+    """Raises ApiError while the feed has an active run."""
+    async with dependencies.unit_of_work() as conn:
+        active = await store.find_active_run(conn, feed)
+    if active is not None:
+        raise _conflict(f"run {active.run_id} of {feed} is {active.state}")
 
 
 async def _start_job(job: ContainerAppsJob, feed: str, run_type: RunType | None, run_id: UUID) -> None:
@@ -113,11 +122,7 @@ async def _start_job(job: ContainerAppsJob, feed: str, run_type: RunType | None,
 async def _note_start(
     dependencies: ApiDependencies, actor: str, feed: str, run_type: RunType | None, run_id: UUID
 ) -> None:
-    """Raises ApiError while the feed has an active run."""
     async with dependencies.unit_of_work() as conn:
-        active = await store.find_active_run(conn, feed)
-        if active is not None:
-            raise _conflict(f"run {active.run_id} of {feed} is {active.state}")
         await record_act(
             conn,
             actor=actor,
