@@ -12,6 +12,7 @@ class Gate:
         self._target = (host, port)
         self._listener: socket.socket | None = None
         self._sockets: set[socket.socket] = set()
+        self._shutting = threading.Lock()
         self.port = 0
         self.open()
 
@@ -22,20 +23,26 @@ class Gate:
         threading.Thread(target=self._accept, args=[listener], daemon=True).start()
 
     def shut(self) -> None:
-        sockets = [*self._sockets, *([self._listener] if self._listener else [])]
-        self._listener = None
+        with self._shutting:
+            sockets = [*self._sockets, *([self._listener] if self._listener else [])]
+            self._listener = None
+            self._sockets.clear()
         for each in sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
-        self._sockets.clear()
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while self._listener is listener:
                 near, _ = listener.accept()
                 far = socket.create_connection(self._target)
-                self._sockets |= {near, far}
+                with self._shutting:
+                    if self._listener is not listener:  # shut meanwhile
+                        near.close()
+                        far.close()
+                        return
+                    self._sockets |= {near, far}
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=_pass_on, args=[source, sink], daemon=True).start()
 
