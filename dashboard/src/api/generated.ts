@@ -5682,7 +5682,7 @@ export const getStartRunUrl = () => {
  * Where a scheduler job is configured (AZURE_SCHEDULER_JOB_NAME) it is started and plans the run, else this process.
  *
  * The run appears under that id when its plan is whole. If planning fails nothing is stored of it, and the error log
- * has the reason. While the feed has an active run, or one is planned, the answer is 409.
+ * has the reason. While the feed has an active run, or this process plans one, the answer is 409.
  *
  * Needs the permission `admin`.
  * @summary Start a run
