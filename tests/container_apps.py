@@ -80,7 +80,7 @@ async def open_job(azure: Azure, identity: Identity) -> AsyncIterator[ContainerA
             subscription="s1",
             resource_group="g1",
             name="diamond-prod-scheduler",
-            credential=identity,  # type: ignore[arg-type]
+            credential=identity,  # type: ignore[arg-type]  # only get_token is asked for
             management_url=f"http://{address}:{port}",
         )
         async with job as opened:

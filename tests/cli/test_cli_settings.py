@@ -55,12 +55,22 @@ CASES = [
 ]
 
 
+#: Only Azure's SDKs can tell that these are wrong.
+READ_BY_THE_SDKS = {
+    "AZURE_SERVICE_BUS_CONNECTION_STRING is no connection string",
+    "AZURE_STORAGE_CONNECTION_STRING is no connection string",
+    "AZURE_SERVICE_BUS_CONNECTION_STRING is one queue's",
+}
+
+
 @pytest.mark.parametrize(
     ("command", "settings", "named"), CASES, ids=lambda case: case if isinstance(case, str) else ""
 )
 def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     diamond: Command, home: Path, command: str, settings: dict[str, str], named: str
 ) -> None:
+    if named in READ_BY_THE_SDKS:
+        pytest.importorskip("azure.servicebus", reason="the extra azure is not installed")
     done = diamond(command, **settings)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
