@@ -299,6 +299,7 @@ def test_a_key_is_made_shown_once_and_revoked(demo: Demo, open_page: OpenPage) -
     dialog.get_by_role("button", name="Done").click()
     row = page.get_by_role("row").filter(has_text="The shop in Geneva")
     expect(row).to_contain_text("read, trade")
+    expect(dialog).to_have_count(0)  # closed, and gone after its transition
     assert key not in page.content()
     assert ask(replace(demo, key=key), "/me")["permissions"] == ["read", "trade"]
     row.get_by_role("button", name="Revoke").click()
