@@ -18,6 +18,7 @@ _EITHER = (
     ("azure_service_bus_connection_string", "azure_service_bus_namespace"),
     ("azure_storage_connection_string", "azure_storage_account_url"),
 )
+_MAIL = ("resend_api_key", "alert_email_to", "alert_email_from")
 _JOB = ("azure_subscription_id", "azure_resource_group", "azure_scheduler_job_name")
 
 
@@ -120,6 +121,29 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
+    # Alerts: where they go, and from when on something is trouble.
+    resend_api_key: SecretStr | None = None
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = ()
+    alert_email_from: str | None = None
+    alert_urls: SecretStr | None = None
+    public_url: str | None = None
+    run_late_grace_minutes: Positive = 360
+    rejected_share_limit: Annotated[float, Field(gt=0, le=1)] = 0.02
+    supplier_refusal_seconds: Seconds = 180
+    database_size_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    backup_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    # Housekeeping: when, and how long what nobody needs any more is kept.
+    maintain_cron: str = "0 5 * * *"
+    raw_retention_days: Positive = 90
+    deleted_stone_retention_days: Positive = 365
+    run_retention_days: Positive = 90
+    density_retention_days: Positive = 90
+    error_log_retention_days: Positive = 30
+    audit_retention_days: Positive = 730
+    incident_retention_days: Positive = 180
+    dead_letter_retention_days: Positive = 30
+
     # Azure: queues and watermarks there instead of in PostgreSQL, by a connection string or by an identity.
     azure_service_bus_connection_string: SecretStr | None = None
     azure_service_bus_namespace: str | None = None
@@ -130,14 +154,14 @@ class Settings(BaseSettings):
     azure_resource_group: str | None = None
     azure_scheduler_job_name: str | None = None
 
-    @field_validator("scheduler_cron", "full_run_cron")
+    @field_validator("scheduler_cron", "full_run_cron", "maintain_cron")
     @classmethod
     def _is_cron(cls, value: str) -> str:
         if len(value.split()) != 5 or not croniter.is_valid(value):
             raise ValueError('must be five cron fields in UTC, such as "0 2 * * *"')
         return value
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "alert_email_to", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -183,6 +207,9 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{given.upper()} and {other.upper()} are both set; keep the one that is meant"
                 )
+        mail = [getattr(self, name) for name in _MAIL]
+        if any(mail) and not all(mail):
+            raise ValueError(f"{', '.join(_MAIL).upper()}: set all three, or none")
         job = [getattr(self, name) for name in _JOB]
         if any(job) and not all(job):
             raise ValueError(f"{', '.join(_JOB).upper()}: set all three, or none")
@@ -232,7 +259,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
-_SECRETS = ("url", "password", "secret", "connection_string", "namespace")
+_SECRETS = ("url", "password", "secret", "connection_string", "namespace", "api_key")
 
 
 def _explain(problem: Any) -> str:

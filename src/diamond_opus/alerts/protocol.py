@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,10 +18,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``event`` is a fixed name by which channels group and de-duplicate (``consolidation_skipped``).
+    """Something that is wrong, for a person.
 
-    ``title`` is one line; ``text`` says what happened, what it means and what to press. ``fields`` are facts such
-    as counts; secrets do not belong in any of them.
+    ``event`` is a fixed name (``consolidation_skipped``) and ``subject`` what it is about: a run, an order, a queue, a
+    feed, or nothing when it is the whole system. Both together are one incident, which is told once however often it is
+    raised. ``title`` is one line; ``text`` tells what happened and means. ``since`` is when it began (None: now),
+    ``stones`` how many are concerned, ``cause`` the likely one, ``action`` the command that helps and ``page`` the path
+    of the dashboard's page that shows it. ``fields`` are further facts. Secrets do not belong in any of them.
     """
 
     severity: Severity
@@ -29,6 +33,17 @@ class Alert:
     text: str
     run_id: str | None = None
     fields: Mapping[str, object] = field(default_factory=dict)
+    subject: str = ""
+    since: datetime | None = None
+    stones: int | None = None
+    cause: str = ""
+    action: str = ""
+    page: str = ""
+
+    @property
+    def about(self) -> str:
+        """The incident's subject: a run's own alerts need not name it twice."""
+        return self.subject or self.run_id or ""
 
 
 class Alerts(Protocol):
