@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
-from croniter import CroniterBadDateError, croniter
 from psycopg.rows import dict_row
 
 from diamond_opus.db.pool import Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.cron import last_call
 from diamond_opus.domain.errors import DiamondError, Retryable
 from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
@@ -46,13 +46,8 @@ def due(now: datetime, cron: str, last_started_at: datetime | None) -> bool:
     >>> due(three, "0 2 * * *", three.replace(hour=1)), due(three, "0 2 * * *", three.replace(hour=2))
     (True, False)
     """
-    # get_prev() leaves out the very moment it starts from.
-    after = now.replace(microsecond=0) + timedelta(seconds=1)
-    try:
-        fired_at: datetime = croniter(cron, after).get_prev(datetime)
-    except CroniterBadDateError:
-        return False
-    return last_started_at is None or last_started_at < fired_at
+    called_at = last_call(cron, now)
+    return called_at is not None and (last_started_at is None or last_started_at < called_at)
 
 
 @dataclass(frozen=True, slots=True)
