@@ -1,16 +1,18 @@
 """Which concrete part stands behind each protocol: the only module that names feeds, queues and stores."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from diamond_opus import azure
-from diamond_opus.alerts.log import LogAlerts
+from diamond_opus.alerts.channels import Channel, channels_of, mail_channels
+from diamond_opus.alerts.deliver import DUTY, DUTY_LEASE_SECONDS, Deliverer
 from diamond_opus.alerts.protocol import Alerts
-from diamond_opus.alerts.recorded import RecordedAlerts
+from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.consolidate.consolidator import ConsolidationSettings, Consolidator
 from diamond_opus.db.embedded import EmbeddedPostgres
 from diamond_opus.db.migrate import migrate
@@ -36,6 +38,7 @@ from diamond_opus.queue.memory import MemoryQueue
 from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Queue
+from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import RunType
 from diamond_opus.schedule.container_apps_job import ContainerAppsJob
 from diamond_opus.schedule.count_density import OnCount
@@ -110,6 +113,7 @@ class Pipeline:
     process_id: UUID
     traders: Mapping[str, Trader] = field(default_factory=dict)
     scheduler_job: ContainerAppsJob | None = None
+    channels: Sequence[Channel] = ()
 
     async def plan_run(
         self,
@@ -178,6 +182,17 @@ class Pipeline:
             longest_standstill_seconds=self.settings.pg_idle_transaction_timeout_ms / 1000,
             feed=feed,
             alone=alone,
+        )
+
+    def deliverer(self) -> Deliverer:
+        """What tells the channels; without any it waits."""
+        return Deliverer(
+            self.pool,
+            self.channels,
+            take_duty=partial(
+                runs.take_duty, duty=DUTY, holder=self.process_id, lease_seconds=DUTY_LEASE_SECONDS
+            ),
+            public_url=self.settings.public_url,
         )
 
     def desk(self, pool: Pool | None = None) -> Desk:
@@ -274,6 +289,11 @@ async def open_pipeline(
         job: ContainerAppsJob | None = None
         if settings.azure_scheduler_job_name is not None:
             job = await stack.enter_async_context(azure.open_scheduler_job(settings))
+        channels = alert_channels(settings)
+        alerts = IncidentAlerts(
+            pool, service=service, clock=clock, channels=channels, public_url=settings.public_url
+        )
+        stack.push_async_callback(alerts.close)
         yield Pipeline(
             settings=settings,
             pool=pool,
@@ -282,7 +302,8 @@ async def open_pipeline(
             mappers=mappers(),
             queues=await stack.enter_async_context(_open_queues(settings, pool, clock, own=own_queues)),
             watermarks=await stack.enter_async_context(_open_watermarks(settings, pool)),
-            alerts=RecordedAlerts(pool, LogAlerts(), service=service),
+            alerts=alerts,
+            channels=channels,
             clock=clock,
             process_id=uuid4(),
             scheduler_job=job,
@@ -343,10 +364,22 @@ def check_settings(settings: Settings) -> None:
     supplier_account(settings)
     validate_filter(settings.nivoda_filter or "")
     azure.check_settings(settings)
+    alert_channels(settings)
     try:
         planning_settings(settings)
     except ValueError as error:
         raise ConfigurationError(f"HEATMAP_*: {error}") from error
+
+
+def alert_channels(settings: Settings) -> Sequence[Channel]:
+    """Who is told of incidents. Raises ConfigurationError, without what is secret in an address."""
+    mails = mail_channels(
+        api_key=settings.resend_api_key.get_secret_value() if settings.resend_api_key else None,
+        to=settings.alert_email_to,
+        sender=settings.alert_email_from,
+    )
+    urls = settings.alert_urls.get_secret_value() if settings.alert_urls else None
+    return [*mails, *channels_of(urls)]
 
 
 def _open_source(settings: Settings, budget: RequestBudget, clock: Clock) -> NivodaClient:

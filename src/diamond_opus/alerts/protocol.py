@@ -15,6 +15,11 @@ class Severity(StrEnum):
     ERROR = "error"
     CRITICAL = "critical"
 
+    def reaches(self, least: "Severity") -> bool:
+        """Whether it is as bad as that, or worse."""
+        order = list(Severity)
+        return order.index(self) >= order.index(least)
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:

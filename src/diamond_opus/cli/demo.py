@@ -191,6 +191,7 @@ async def _serve(
                 pipeline.consume_work(stop),
                 pipeline.consume_consolidation(stop),
                 pipeline.sweeper().run(stop),
+                pipeline.deliverer().run(stop),
                 pipeline.trade_watch().run(stop),
             )
         finally:

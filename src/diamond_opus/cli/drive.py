@@ -39,6 +39,7 @@ async def drive(
         asyncio.create_task(pipeline.consume_work(done)),
         asyncio.create_task(pipeline.consume_consolidation(done)),
         asyncio.create_task(pipeline.sweeper(feed=feed, alone=True, seconds=_SWEEP_SECONDS).run(done)),
+        asyncio.create_task(pipeline.deliverer().run(done)),
     ]
     # Ended by its event: a cancelled wait for a pooled connection may go on all the same.
     following = asyncio.create_task(follow(pipeline.pool, run.run_id, view, done))

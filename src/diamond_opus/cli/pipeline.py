@@ -1,6 +1,8 @@
 """``run`` and ``schedule``: start a pass over a feed's inventory, here or by the workers."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -15,7 +17,14 @@ from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import FEEDS, check_settings, migrate_database, open_database, open_pipeline
+from diamond_opus.wiring import (
+    FEEDS,
+    Pipeline,
+    check_settings,
+    migrate_database,
+    open_database,
+    open_pipeline,
+)
 
 FeedOption = Annotated[str, typer.Option("--feed", help="Which feed.")]
 TypeOption = Annotated[
@@ -51,6 +60,7 @@ async def _run(settings: Settings, feed: str, run_type: RunType | None, as_json:
                 least_connections=settings.consolidator_concurrency + 3,
             ) as pipeline,
             stop_on_signals() as stop,
+            _telling(pipeline),
         ):
             with view_for(console, silent=as_json) as view:
                 return await drive(pipeline, feed, run_type, view, stop)
@@ -84,6 +94,7 @@ async def _schedule(
         async with (
             open_pipeline(settings, url, service="scheduler") as pipeline,
             stop_on_signals() as stop,
+            _telling(pipeline),
         ):
             with view_for(console, silent=as_json) as view:
                 try:
@@ -96,6 +107,15 @@ async def _schedule(
                 if wait:
                     return await follow(pipeline.pool, planned.run_id, view, stop)
                 return planned
+
+
+@asynccontextmanager
+async def _telling(pipeline: Pipeline) -> AsyncIterator[None]:
+    """However it ends: what somebody has to know is told before the process is gone, where that takes 10 s at most."""
+    try:
+        yield
+    finally:
+        await pipeline.deliverer().flush()
 
 
 def _chosen(settings: Settings, run_type: RunType | None) -> RunType | None:

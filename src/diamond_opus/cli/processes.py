@@ -61,6 +61,7 @@ async def _worker(settings: Settings, until_idle: bool, listener: socket.socket 
     async with _process(settings, "worker", least_connections=2) as process:
         if until_idle:
             await work_until_idle(process.pipeline, process.stop)
+            await process.pipeline.deliverer().flush()
         else:
             await process.run(process.pipeline.consume_work(process.stop), *process.monitored_on(listener))
 
@@ -88,6 +89,7 @@ async def _consolidator(settings: Settings, until_idle: bool, listener: socket.s
     async with _process(settings, "consolidator", least_connections=least) as process:
         if until_idle:
             await consolidate_until_idle(process.pipeline, process.stop)
+            await process.pipeline.deliverer().flush()
         else:
             await process.run(
                 process.pipeline.consume_consolidation(process.stop), *process.monitored_on(listener)
@@ -171,9 +173,12 @@ class _Process:
     stop: asyncio.Event
 
     async def run(self, *parts: Coroutine[Any, Any, Any]) -> None:
-        """All parts until a signal comes, and the sweeper beside them, so that nothing is stranded at zero workers."""
+        """All parts until a signal comes, and beside them what any process does, so that nothing is stranded at zero
+        workers: the sweeper, and who tells the channels of incidents.
+        """
         log.info("process_started", database=describe_address(self.url))
-        await run_together(self.stop, *parts, self.pipeline.sweeper().run(self.stop))
+        pipeline, stop = self.pipeline, self.stop
+        await run_together(stop, *parts, pipeline.sweeper().run(stop), pipeline.deliverer().run(stop))
         log.info("process_stopped")
 
     def monitored_on(self, listener: socket.socket | None) -> Sequence[Coroutine[Any, Any, Any]]:

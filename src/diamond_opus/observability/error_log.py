@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
@@ -45,15 +46,7 @@ async def record_error(
     with the error itself. ``now`` None is the database's own time. A present trace is added to ``context`` as
     ``traceId``.
     """
-    row = {
-        "service": clean_text(service, limit_bytes=50),
-        "error_message": clean_text(error_message, limit_bytes=MESSAGE_LIMIT_BYTES),
-        "stack_trace": None
-        if stack_trace is None
-        else clean_text(stack_trace, limit_bytes=STACK_LIMIT_BYTES, keep_end=True),
-        "context": Jsonb(_context(context or {})),
-        "now": now,
-    }
+    row = _row(service, error_message, stack_trace, context, now)
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS), pool.connection() as connection:
             await connection.execute(_INSERT, row)
@@ -61,6 +54,17 @@ async def record_error(
         log.exception("error_not_recorded", of_service=service, error_message=row["error_message"])
         return False
     return True
+
+
+async def write_error(
+    conn: AsyncConnection[Any],
+    *,
+    service: str,
+    error_message: str,
+    context: Mapping[str, object] | None = None,
+) -> None:
+    """The same row as a part of the caller's transaction, and with the database's errors."""
+    await conn.execute(_INSERT, _row(service, error_message, None, context, None))
 
 
 async def record_exception(
@@ -78,6 +82,24 @@ async def record_exception(
         stack_trace="".join(traceback.format_exception(error)),
         context=context,
     )
+
+
+def _row(
+    service: str,
+    error_message: str,
+    stack_trace: str | None,
+    context: Mapping[str, object] | None,
+    now: datetime | None,
+) -> dict[str, Any]:
+    return {
+        "service": clean_text(service, limit_bytes=50),
+        "error_message": clean_text(error_message, limit_bytes=MESSAGE_LIMIT_BYTES),
+        "stack_trace": None
+        if stack_trace is None
+        else clean_text(stack_trace, limit_bytes=STACK_LIMIT_BYTES, keep_end=True),
+        "context": Jsonb(_context(context or {})),
+        "now": now,
+    }
 
 
 def _context(context: Mapping[str, object]) -> dict[str, Any]:

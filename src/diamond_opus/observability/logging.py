@@ -45,8 +45,10 @@ _FIRST = (
 )
 #: Set up with handlers of their own by default; their lines take the one chain instead.
 _WITH_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access", "py.warnings")
-#: At INFO they tell of every link and every header.
-_TALKATIVE = ("azure",)
+#: At INFO they tell of every link and every header, at DEBUG of every address with its path.
+_TALKATIVE = ("azure", "urllib3")
+#: It quotes addresses, keys and passwords of channels, at any level; what became of a message we log ourselves.
+_SILENT = ("apprise",)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -104,6 +106,8 @@ def configure_logging(
         logger.propagate = True
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(parse_level(level), logging.WARNING))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class _Identity:

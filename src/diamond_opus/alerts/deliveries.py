@@ -1,0 +1,156 @@
+"""Deliveries: one row for each channel that is told of an incident's beginning or end, and its states.
+
+::
+
+    addressed --> pending --claimed--> sending --delivered----------------> delivered
+                   |  ^                 |  |  `--answer lost, again-------> unknown
+                   |  |                 |  `-----away, for three days ----> abandoned
+                   |  '-----------------'
+                   |    away: later, 15 min at most; answer lost, or the process died, once: again
+                   `----the channel is not configured any more, for three days--> abandoned
+
+A trigger of migration 0011 refuses every other step. A message is repeated once at most when it may have arrived.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from psycopg.rows import class_row, dict_row
+
+from diamond_opus.alerts.channels import Channel
+from diamond_opus.alerts.protocol import Severity
+from diamond_opus.alerts.transport import Answer, Outcome
+from diamond_opus.db.pool import Connection
+from diamond_opus.db.queries import load_queries
+
+QUERIES = load_queries("diamond_opus.alerts", "deliveries.sql")
+
+#: How long a channel is tried, and how long an incident that is over is still worth telling.
+PATIENCE = timedelta(days=3)
+FIRST_BACKOFF_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 900.0
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    UNKNOWN = "unknown"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is being sent. ``unanswered`` of the ``attempts`` before this one had no answer."""
+
+    id: int
+    incident_id: UUID
+    kind: str
+    channel: str
+    attempts: int
+    unanswered: int
+    lease_token: UUID
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A delivery that ended without anybody sending it now."""
+
+    id: int
+    incident_id: UUID
+    kind: str
+    channel: str
+    state: str
+
+
+async def address(conn: Connection, channels: Sequence[Channel], *, incident_id: UUID | None = None) -> None:
+    """Write what each channel has to be told, of one incident or of all; who has its row gets no second one."""
+    async with conn.transaction():
+        ids = [incident_id] if incident_id else await _to_address(conn)
+        if ids:
+            await address_opened(conn, channels, ids)
+            await conn.execute(QUERIES["mark_addressed"], {"ids": ids})
+        await conn.execute(QUERIES["add_resolved"], {"window": PATIENCE, "incident_id": incident_id})
+
+
+async def address_opened(conn: Connection, channels: Sequence[Channel], ids: Sequence[UUID]) -> None:
+    """Write that each channel has to be told of the beginning of those that are bad enough for it."""
+    for channel in channels:
+        severities = [severity.value for severity in Severity if severity.reaches(channel.least)]
+        await conn.execute(
+            QUERIES["add_opened"], {"ids": ids, "channel": channel.name, "severities": severities}
+        )
+
+
+async def _to_address(conn: Connection) -> list[UUID]:
+    cursor = await conn.execute(QUERIES["to_address"], {"window": PATIENCE})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[Ended]:
+    """Take back what dead processes were sending, and give up what no channel is there for; returns what ended so."""
+    async with conn.cursor(row_factory=class_row(Ended)) as cursor:
+        await cursor.execute(QUERIES["settle_lapsed"])
+        lapsed = await cursor.fetchall()
+        names = [channel.name for channel in channels]
+        await cursor.execute(QUERIES["abandon_strangers"], {"channels": names, "patience": PATIENCE})
+        return [*(ended for ended in lapsed if ended.state != State.PENDING), *await cursor.fetchall()]
+
+
+async def claim(
+    conn: Connection, channel: str, *, lease_seconds: float, incident_id: UUID | None = None
+) -> Claimed | None:
+    """Take the next delivery of the channel to send it: one that is due, or one of this very incident."""
+    values = {"channel": channel, "incident_id": incident_id, "lease": timedelta(seconds=lease_seconds)}
+    async with conn.cursor(row_factory=class_row(Claimed)) as cursor:
+        await cursor.execute(QUERIES["claim_delivery"], values)
+        return await cursor.fetchone()
+
+
+async def settle(
+    conn: Connection,
+    claimed: Claimed,
+    answer: Answer,
+    *,
+    first_backoff_seconds: float = FIRST_BACKOFF_SECONDS,
+    is_last: bool = False,
+) -> State | None:
+    """Write what became of it; None when the lease was lost meanwhile."""
+    state = next_state(answer.outcome, unanswered=claimed.unanswered, age=claimed.age, is_last=is_last)
+    values = {
+        "id": claimed.id,
+        "token": claimed.lease_token,
+        "state": state,
+        "unanswered": int(answer.outcome is Outcome.UNKNOWN),
+        "wait": timedelta(seconds=backoff(claimed.attempts, first_backoff_seconds)),
+        "error": answer.reason or None,
+    }
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["settle_delivery"], values)
+        return state if await cursor.fetchone() else None
+
+
+def next_state(outcome: Outcome, *, unanswered: int, age: timedelta, is_last: bool = False) -> State:
+    """Where an answer leads; ``is_last`` leads to an end in any case.
+
+    >>> next_state(Outcome.UNKNOWN, unanswered=0, age=timedelta()).value
+    'pending'
+    >>> next_state(Outcome.UNKNOWN, unanswered=1, age=timedelta()).value
+    'unknown'
+    """
+    if outcome is Outcome.DELIVERED:
+        return State.DELIVERED
+    if outcome is Outcome.UNKNOWN:
+        return State.UNKNOWN if unanswered or is_last else State.PENDING
+    return State.ABANDONED if is_last or age > PATIENCE else State.PENDING
+
+
+def backoff(attempts: int, first_seconds: float) -> float:
+    """Seconds to wait after so many attempts: doubled each time, half of it left to chance."""
+    longest = min(LONGEST_BACKOFF_SECONDS, first_seconds * 2.0 ** min(attempts - 1, 30))
+    return random.uniform(longest / 2, longest)

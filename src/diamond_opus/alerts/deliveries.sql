@@ -1,0 +1,124 @@
+-- name: to_address
+-- What is open, for a channel may be new, and what nobody was addressed about yet. What was over before there was a
+-- channel to tell is told for some days and not for ever.
+SELECT id
+FROM incidents
+WHERE resolved_at IS NULL
+   OR (addressed_at IS NULL AND opened_at > clock_timestamp() - %(window)s::interval)
+ORDER BY addressed_at IS NOT NULL, opened_at, id
+LIMIT 1000;
+
+-- name: add_opened
+INSERT INTO alert_deliveries (incident_id, kind, channel)
+SELECT i.id, 'opened', %(channel)s
+FROM incidents AS i
+WHERE i.id = ANY(%(ids)s)
+  AND i.severity = ANY(%(severities)s)
+  AND NOT EXISTS (
+    SELECT
+    FROM alert_deliveries AS d
+    WHERE d.incident_id = i.id
+      AND d.kind = 'opened'
+      AND d.channel = %(channel)s
+  )
+ORDER BY i.opened_at, i.id
+ON CONFLICT DO NOTHING;
+
+-- name: mark_addressed
+UPDATE incidents
+SET addressed_at = clock_timestamp()
+WHERE id = ANY(%(ids)s)
+  AND addressed_at IS NULL;
+
+-- name: add_resolved
+-- Who was told of the beginning, or will be, is told of the end.
+INSERT INTO alert_deliveries (incident_id, kind, channel)
+SELECT o.incident_id, 'resolved', o.channel
+FROM incidents AS i
+JOIN alert_deliveries AS o ON o.incident_id = i.id AND o.kind = 'opened'
+WHERE i.resolved_at > clock_timestamp() - %(window)s::interval
+  AND (%(incident_id)s::uuid IS NULL OR i.id = %(incident_id)s)
+  AND o.state <> 'abandoned'
+  AND NOT EXISTS (
+    SELECT
+    FROM alert_deliveries AS r
+    WHERE r.incident_id = o.incident_id
+      AND r.kind = 'resolved'
+      AND r.channel = o.channel
+  )
+ORDER BY i.resolved_at, o.id
+ON CONFLICT DO NOTHING;
+
+-- name: settle_lapsed
+-- A process that died while it was sending may have sent: its answer is lost.
+UPDATE alert_deliveries
+SET state = CASE WHEN unanswered > 0 THEN 'unknown' ELSE 'pending' END,
+    settled_at = CASE WHEN unanswered > 0 THEN clock_timestamp() END,
+    unanswered = unanswered + 1,
+    next_attempt_at = clock_timestamp(),
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    last_error = 'the process died while it was sending'
+WHERE state = 'sending'
+  AND lease_expires_at < clock_timestamp()
+RETURNING id, incident_id, kind, channel, state;
+
+-- name: abandon_strangers
+-- Of channels that are not configured any more.
+UPDATE alert_deliveries
+SET state = 'abandoned',
+    settled_at = clock_timestamp(),
+    last_error = coalesce(last_error, 'the channel is not configured any more')
+WHERE state = 'pending'
+  AND channel <> ALL(%(channels)s)
+  AND created_at < clock_timestamp() - %(patience)s::interval
+RETURNING id, incident_id, kind, channel, state;
+
+-- name: claim_delivery
+-- The next that is due for the channel; of a named incident also one that is not due yet. An end waits until the
+-- beginning is settled.
+WITH due AS (
+    SELECT d.id
+    FROM alert_deliveries AS d
+    WHERE d.channel = %(channel)s
+      AND d.state = 'pending'
+      AND CASE
+        WHEN %(incident_id)s::uuid IS NULL THEN d.next_attempt_at <= clock_timestamp()
+        ELSE d.incident_id = %(incident_id)s
+      END
+      AND (d.kind = 'opened' OR NOT EXISTS (
+        SELECT
+        FROM alert_deliveries AS o
+        WHERE o.incident_id = d.incident_id
+          AND o.channel = d.channel
+          AND o.kind = 'opened'
+          AND o.settled_at IS NULL
+      ))
+    ORDER BY d.next_attempt_at, d.id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE alert_deliveries AS d
+SET state = 'sending',
+    attempts = d.attempts + 1,
+    lease_token = gen_random_uuid(),
+    lease_expires_at = clock_timestamp() + %(lease)s::interval
+FROM due
+WHERE d.id = due.id
+RETURNING
+    d.id, d.incident_id, d.kind, d.channel, d.attempts, d.unanswered, d.lease_token,
+    clock_timestamp() - d.created_at AS age;
+
+-- name: settle_delivery
+-- Nothing when the lease was lost: then it was counted as unanswered already.
+UPDATE alert_deliveries
+SET state = %(state)s,
+    settled_at = CASE WHEN %(state)s <> 'pending' THEN clock_timestamp() END,
+    unanswered = unanswered + %(unanswered)s,
+    next_attempt_at = clock_timestamp() + %(wait)s::interval,
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    last_error = %(error)s
+WHERE id = %(id)s
+  AND lease_token = %(token)s
+RETURNING id;

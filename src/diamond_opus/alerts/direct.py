@@ -1,0 +1,152 @@
+"""Tells of incidents that the database cannot take, such as that it is full, and writes them when it can again.
+
+In the background and from memory, so that it ends with the process. What a channel was told is written with the
+incident, so that the outbox does not tell it again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from diamond_opus.alerts import deliveries
+from diamond_opus.alerts.channels import LONGEST_SEND_SECONDS, Channel
+from diamond_opus.alerts.incidents import Incident, find_open, unwritten
+from diamond_opus.alerts.protocol import Alert
+from diamond_opus.alerts.render import Kind, render
+from diamond_opus.alerts.transport import Answer, Outcome
+from diamond_opus.db.errors import is_outage
+from diamond_opus.db.pool import Connection
+from diamond_opus.domain.clock import Clock
+from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.tasks import end
+from diamond_opus.observability.logging import get_logger
+
+log = get_logger(__name__)
+
+Record = Callable[[Connection, Alert, UUID | None], Awaitable[UUID | None]]
+
+_LONGEST_PAUSE_SECONDS = 30.0
+_WRITE_SECONDS = 10.0
+#: A process that ends waits so long for its first words to the channels.
+_CLOSE_SECONDS = 8.0
+#: An incident that was told directly is most likely the same when it is raised again within this time.
+_SAME_FOR_SECONDS = 3600.0
+
+
+@dataclass(slots=True)
+class _Carried:
+    """An alert on its way, and what each channel answered so far."""
+
+    alert: Alert
+    incident: Incident
+    channels: Sequence[Channel]
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    is_told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_open_to(self, channel: Channel) -> bool:
+        """Whether the channel has to be told, or told again: one lost answer is one more try."""
+        outcomes = [answer.outcome for answer in self.answers.get(channel.name, ())]
+        return Outcome.DELIVERED not in outcomes and outcomes.count(Outcome.UNKNOWN) < 2
+
+
+class Direct:
+    """Carries each incident once: to the channels it concerns, and into the database."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        channels: Sequence[Channel],
+        *,
+        clock: Clock,
+        record: Record,
+        public_url: str | None,
+        first_pause_seconds: float,
+    ) -> None:
+        self._pool = pool
+        self._channels = channels
+        self._clock = clock
+        self._record = record
+        self._public_url = public_url
+        self._first_pause_seconds = first_pause_seconds
+        self._carried: dict[tuple[str, str], tuple[_Carried, asyncio.Task[None]]] = {}
+        self._told_at: dict[tuple[str, str], float] = {}
+
+    def carry(self, alert: Alert) -> bool:
+        """Take the alert over; False when its incident is on its way already."""
+        key = (alert.event, alert.about)
+        if key in self._carried:
+            return False
+        now = self._clock.monotonic()
+        was_told = now - self._told_at.get(key, -_SAME_FOR_SECONDS) < _SAME_FOR_SECONDS
+        concerned = [] if was_told else [c for c in self._channels if alert.severity.reaches(c.least)]
+        self._told_at[key] = self._told_at[key] if was_told else now
+        carried = _Carried(alert, unwritten(alert, uuid4(), self._clock.now()), concerned)
+        task = asyncio.create_task(self._carry(carried))
+        self._carried[key] = carried, task
+        task.add_done_callback(lambda _: self._carried.pop(key, None))
+        return True
+
+    async def close(self) -> None:
+        """Wait a little until the channels were told, and end what is left; it stands in the log."""
+        carried = list(self._carried.values())
+        telling = [asyncio.create_task(one.is_told.wait()) for one, _ in carried]
+        if telling:
+            await asyncio.wait(telling, timeout=_CLOSE_SECONDS)
+        for task in (*telling, *(task for _, task in carried)):
+            await end(task)
+
+    async def _carry(self, carried: _Carried) -> None:
+        """Tell and write in turns, until it is written: then the outbox goes on."""
+        pause = self._first_pause_seconds
+        await self._tell(carried)
+        while not await self._write(carried):
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
+            await self._tell(carried)
+
+    async def _tell(self, carried: _Carried) -> None:
+        message = render(carried.incident, Kind.OPENED, public_url=self._public_url)
+        open_to = [channel for channel in carried.channels if carried.is_open_to(channel)]
+        answers = await asyncio.gather(*(channel.send(message) for channel in open_to))
+        for channel, answer in zip(open_to, answers, strict=True):
+            carried.answers.setdefault(channel.name, []).append(answer)
+            log.info(
+                "alert_told_directly",
+                alert=carried.alert.event,
+                channel=channel.name,
+                outcome=answer.outcome.value,
+                reason=answer.reason,
+            )
+        carried.is_told.set()
+
+    async def _write(self, carried: _Carried) -> bool:
+        """Whether there is nothing more to write: it is written, or never can be."""
+        try:
+            async with asyncio.timeout(_WRITE_SECONDS), self._pool.connection() as conn, conn.transaction():
+                await self._record(conn, carried.alert, carried.incident.id)
+                incident_id = await find_open(conn, carried.alert.event, carried.alert.about)
+                if incident_id is not None:
+                    await self._write_answers(conn, carried, incident_id)
+        except (TimeoutError, DiamondError, psycopg.Error, OSError) as error:
+            if isinstance(error, TimeoutError | OSError) or is_outage(error):
+                return False
+            log.exception("incident_never_recorded", alert=carried.alert.event)
+        return True
+
+    async def _write_answers(self, conn: Connection, carried: _Carried, incident_id: UUID) -> None:
+        """Through the states that they went through, as if the outbox had sent it."""
+        told = [channel for channel in carried.channels if channel.name in carried.answers]
+        await deliveries.address_opened(conn, told, [incident_id])
+        for channel in told:
+            for answer in carried.answers[channel.name]:
+                claimed = await deliveries.claim(
+                    conn, channel.name, lease_seconds=LONGEST_SEND_SECONDS, incident_id=incident_id
+                )
+                if claimed is not None:
+                    await deliveries.settle(conn, claimed, answer)

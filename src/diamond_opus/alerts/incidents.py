@@ -1,0 +1,144 @@
+"""Incidents: trouble with a beginning and an end, one open row for each event and its subject.
+
+Functions take an open connection; each is one statement, so that a caller may put it into his own unit of work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from diamond_opus.alerts.protocol import Alert, Severity
+from diamond_opus.db.pool import Connection
+from diamond_opus.db.queries import load_queries
+from diamond_opus.observability.redact import clean_fields, clean_text
+
+QUERIES = load_queries("diamond_opus.alerts", "incidents.sql")
+
+TITLE_LIMIT_BYTES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """``facts`` are the alert's fields with ``stones``, ``cause``, ``action`` and ``page``, where it had them."""
+
+    id: UUID
+    event: str
+    subject: str
+    severity: Severity
+    title: str
+    text: str
+    facts: Mapping[str, Any]
+    run_id: UUID | None
+    since: datetime
+    opened_at: datetime
+    last_seen_at: datetime
+    occurrences: int = 1
+    cleared_at: datetime | None = None
+    resolved_at: datetime | None = None
+    resolution: str | None = None
+
+
+async def open_incident(conn: Connection, alert: Alert, *, incident_id: UUID | None = None) -> UUID | None:
+    """The id of the incident that this alert opens; None when it is open already, and then it was seen once more.
+
+    ``incident_id`` is for one that was told before it could be written.
+    """
+    values = {
+        "id": incident_id,
+        "event": alert.event,
+        "subject": alert.about,
+        "severity": alert.severity,
+        "title": _title(alert),
+        "text": clean_text(alert.text),
+        "facts": Jsonb(_facts(alert)),
+        "run_id": _run_id(alert),
+        "since": alert.since,
+    }
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES["open_incident"], values)
+        row = await cursor.fetchone()
+    opened: UUID | None = row["id"] if row and row["is_new"] else None
+    return opened
+
+
+def unwritten(alert: Alert, incident_id: UUID, now: datetime) -> Incident:
+    """The incident of an alert that could not be written yet."""
+    return Incident(
+        id=incident_id,
+        event=alert.event,
+        subject=alert.about,
+        severity=alert.severity,
+        title=_title(alert),
+        text=clean_text(alert.text),
+        facts=_facts(alert),
+        run_id=_run_id(alert),
+        since=alert.since or now,
+        opened_at=now,
+        last_seen_at=now,
+    )
+
+
+async def find_open(conn: Connection, event: str, subject: str) -> UUID | None:
+    cursor = await conn.execute(QUERIES["find_open"], {"event": event, "subject": subject})
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def get_incident(conn: Connection, incident_id: UUID) -> Incident | None:
+    found = await _incidents(conn, "get_incident", {"id": incident_id})
+    return found[0] if found else None
+
+
+async def list_open(conn: Connection) -> Sequence[Incident]:
+    """What is wrong now, the oldest first."""
+    return await _incidents(conn, "list_open", {})
+
+
+async def list_incidents(conn: Connection, *, limit: int, offset: int = 0) -> Sequence[Incident]:
+    """All there were, the newest first."""
+    return await _incidents(conn, "list_incidents", {"limit": limit, "offset": offset})
+
+
+async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
+    """It is not seen any more, since now; it is over when it stays so."""
+    await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})
+
+
+async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: str) -> bool:
+    """End it; False when it is not open."""
+    values = {"id": incident_id, "resolution": clean_text(resolution)}
+    cursor = await conn.execute(QUERIES["resolve_incident"], values)
+    return await cursor.fetchone() is not None
+
+
+async def _incidents(conn: Connection, query: str, values: Mapping[str, object]) -> Sequence[Incident]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(QUERIES[query], values)
+        rows = await cursor.fetchall()
+    return [Incident(**{**row, "severity": Severity(row["severity"])}) for row in rows]
+
+
+def _title(alert: Alert) -> str:
+    return clean_text(alert.title, limit_bytes=TITLE_LIMIT_BYTES)
+
+
+def _facts(alert: Alert) -> dict[str, Any]:
+    told = {"stones": alert.stones, "cause": alert.cause, "action": alert.action, "page": alert.page}
+    return dict(
+        clean_fields(
+            {**alert.fields, **{name: value for name, value in told.items() if value not in (None, "")}}
+        )
+    )
+
+
+def _run_id(alert: Alert) -> UUID | None:
+    """What is no id of a run is the subject all the same."""
+    try:
+        return None if alert.run_id is None else UUID(alert.run_id)
+    except ValueError:
+        return None

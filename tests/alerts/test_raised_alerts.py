@@ -1,0 +1,149 @@
+"""What is raised is an incident and an error; what the database cannot take is told at once, and written later."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import pytest
+from alert_parts import deliverer, eventually, rows
+from receiver import Receiver
+from structlog.testing import capture_logs
+
+from diamond_opus.alerts.channels import channels_of
+from diamond_opus.alerts.protocol import Alert, Severity
+from diamond_opus.alerts.raised import IncidentAlerts
+from diamond_opus.db.pool import Pool, open_pool
+from diamond_opus.domain.clock import SystemClock
+
+RUN = str(UUID(int=7))
+FULL = Alert(Severity.CRITICAL, "database_full", "No room is left", "Make room.")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+@asynccontextmanager
+async def raising(pool: Pool, urls: str = "") -> AsyncIterator[IncidentAlerts]:
+    alerts = IncidentAlerts(
+        pool, service="worker", clock=SystemClock(), channels=channels_of(urls), first_pause_seconds=0.02
+    )
+    try:
+        yield alerts
+    finally:
+        await alerts.close()
+
+
+@asynccontextmanager
+async def no_room(pool: Pool) -> AsyncIterator[None]:
+    """No incident can be written as long as this goes on."""
+    async with pool.connection() as conn:
+        await conn.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END$$"
+        )
+        await conn.execute(
+            "CREATE TRIGGER no_room BEFORE INSERT ON incidents FOR EACH ROW EXECUTE FUNCTION no_room()"
+        )
+    try:
+        yield
+    finally:
+        async with pool.connection() as conn:
+            await conn.execute("DROP FUNCTION no_room CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("severity", "kept"), [(Severity.WARNING, 0), (Severity.ERROR, 1), (Severity.CRITICAL, 1)]
+)
+async def test_a_failure_is_an_incident_a_line_in_the_log_and_an_error_once(
+    pool: Pool, severity: Severity, kept: int
+) -> None:
+    alert = Alert(severity, "consolidation_skipped", "Run 7 failed", "Retry it.", run_id=RUN)
+    async with raising(pool) as alerts:
+        with capture_logs() as logs:
+            await alerts.raise_alert(alert)
+            await alerts.raise_alert(alert)
+    assert [line["alert"] for line in logs if line["event"] == "alert"] == ["consolidation_skipped"]
+    assert await rows(pool, "SELECT event, subject, occurrences FROM incidents") == [
+        ("consolidation_skipped", RUN, 2)
+    ]
+    errors = await rows(
+        pool, "SELECT service, error_message, context->>'alert', context->>'runId' FROM error_logs"
+    )
+    assert errors == [("worker", "Run 7 failed. Retry it.", "consolidation_skipped", RUN)] * kept
+
+
+async def test_what_the_database_cannot_take_is_told_at_once_and_not_again(
+    pool: Pool, receiver: Receiver
+) -> None:
+    urls = f"{receiver.alert_url} critical={receiver.alert_url}critical"
+    async with raising(pool, urls) as alerts:
+        async with no_room(pool):
+            with capture_logs() as logs:
+                await alerts.raise_alert(FULL)
+                await alerts.raise_alert(FULL)
+                await eventually(lambda: len(receiver.received) == 2)
+            assert [line["alert"] for line in logs if line["event"] == "alert"] == ["database_full"]
+            await asyncio.sleep(0.1)
+            assert len(receiver.received) == 2
+            assert await rows(pool, "SELECT id FROM incidents") == []
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+        await deliverer(pool, urls).turn()
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+    assert receiver.titles == ["[critical] No room is left"] * 2
+    [(incident_id,)] = await rows(pool, "SELECT id FROM incidents")
+    assert f"Incident: {incident_id}" in receiver.received[0]["message"]
+    assert await rows(pool, "SELECT state, attempts FROM alert_deliveries") == [("delivered", 1)] * 2
+    assert await rows(pool, "SELECT context->>'alert' FROM error_logs") == [("database_full",)]
+
+
+async def test_what_nobody_could_be_told_directly_is_left_to_the_outbox(
+    pool: Pool, receiver: Receiver
+) -> None:
+    receiver.answer_with(always=503)
+    async with raising(pool, receiver.alert_url) as alerts:
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+            await eventually(lambda: len(receiver.received) >= 2)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+    [(state, attempts)] = await rows(pool, "SELECT state, attempts FROM alert_deliveries")
+    assert (state, attempts) == ("pending", len(receiver.received))
+
+
+async def test_a_lost_answer_is_followed_by_one_more_try_also_directly(
+    pool: Pool, receiver: Receiver
+) -> None:
+    receiver.answer_with(always="closes")
+    async with raising(pool, receiver.alert_url) as alerts:
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+            await eventually(lambda: len(receiver.received) == 2)
+            await asyncio.sleep(0.2)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+        await deliverer(pool, receiver.alert_url).turn()
+    assert len(receiver.received) == 2
+    assert await rows(pool, "SELECT state, unanswered FROM alert_deliveries") == [("unknown", 2)]
+
+
+async def test_a_database_that_is_away_holds_nobody_up(receiver: Receiver) -> None:
+    pool = open_pool("postgresql://nobody@127.0.0.1:1/none", application_name="test", max_size=1)
+    loop = asyncio.get_running_loop()
+    async with pool, raising(pool, receiver.alert_url) as alerts:
+        began = loop.time()
+        await alerts.raise_alert(FULL)
+        assert loop.time() - began < 4.5
+        await eventually(lambda: receiver.received)
+
+
+async def test_an_alert_that_can_never_be_written_is_told_and_let_go(pool: Pool, receiver: Receiver) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("ALTER TABLE incidents DROP COLUMN text")
+    async with raising(pool, receiver.alert_url) as alerts:
+        with capture_logs() as logs:
+            await alerts.raise_alert(FULL)
+            await eventually(lambda: "incident_never_recorded" in [line["event"] for line in logs])
+    assert receiver.titles == ["[critical] No room is left"]
