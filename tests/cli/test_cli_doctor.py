@@ -42,7 +42,7 @@ async def test_a_sound_installation_passes_every_check(
     found = await findings()
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert list(found) == [
-        "settings", "home", "database", "version", "migrations", "queues", "watermark", "supplier", "port",
+        "settings", "home", "database", "version", "migrations", "queues", "watermark", "supplier", "alerts", "port",
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import sys
 import psycopg
 import typer
 
-from diamond_opus.cli import access, database, demo, doctor, pipeline, processes, runs, simulator
+from diamond_opus.cli import access, alerts, database, demo, doctor, pipeline, processes, runs, simulator
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.observability.logging import get_logger
@@ -24,6 +24,7 @@ app = typer.Typer(
 for room in (demo, pipeline, processes, runs, simulator, doctor):
     room.register(app)
 app.add_typer(access.keys, name="keys")
+app.add_typer(alerts.alerts, name="alerts")
 app.add_typer(database.app, name="db")
 
 

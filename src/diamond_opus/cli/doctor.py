@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from diamond_opus.api.listener import bind
+from diamond_opus.cli.alerts import NO_CHANNEL
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import output, prepare, run_async
 from diamond_opus.cli.serving import check_start, is_port_free
@@ -31,6 +32,7 @@ from diamond_opus.wiring import (
     FEEDS,
     MIGRATION_STEPS,
     Pipeline,
+    alert_channels,
     open_database,
     open_pipeline,
     supplier_account,
@@ -135,6 +137,7 @@ class _Examination:
             await self._check("queues", self._queues, needs=("database", "migrations")),
             await self._check("watermark", self._watermark, needs=("database", "migrations")),
             await self._check("supplier", self._supplier, needs=budget),
+            await self._check("alerts", self._alerts),
             *([await self._check("job", self._job, needs=("database",))] if self._has_job else []),
             await self._check("port", self._port),
         ]
@@ -260,6 +263,15 @@ class _Examination:
             else "; check NIVODA_ENDPOINT, the network and the supplier's status"
         )
         return f"{feed} at {endpoint}: {reason}{advice}"
+
+    async def _alerts(self) -> str:
+        channels = alert_channels(self._settings)
+        if channels:
+            told = ", ".join(f"{channel.name} ({channel.least} and worse)" for channel in channels)
+            return f"{told}; prove them: diamond alerts test"
+        if self._settings.supplier_is_simulator:
+            return f"to the log only: {NO_CHANNEL}"
+        raise Doubtful(f"nobody is told of trouble: {NO_CHANNEL}")
 
     @property
     def _has_job(self) -> bool:

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import typer
 
+from diamond_opus.alerts.incidents import list_open
 from diamond_opus.analytics.runs import newest_runs, removals_of
+from diamond_opus.cli.alerts import print_open
 from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run, print_runs, run_as_json
@@ -43,11 +45,12 @@ async def _status(settings: Settings, run_id: UUID | None, as_json: bool) -> Non
     async with _opened(settings, "status") as p:
         async with p.pool.connection() as conn:
             if run_id is None:
-                runs = await newest_runs(conn)
+                runs, incidents = await newest_runs(conn), await list_open(conn)
                 if as_json:
                     print(json.dumps([run_as_json(run) for run in runs]))
                 else:
                     print_runs(output, runs)
+                    print_open(output, incidents)
                 return
             run = await store.get_run(conn, run_id)
             partitions = await store.list_partitions(conn, run_id)
