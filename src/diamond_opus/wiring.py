@@ -31,6 +31,8 @@ from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.feeds.trading import Trader
 from diamond_opus.ingest.read_range import ReadingSettings
 from diamond_opus.ingest.worker import AttemptSettings, Worker
+from diamond_opus.monitoring.look import Limits, Lookout
+from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.consumer import consume
 from diamond_opus.queue.limits import LIMITS
@@ -193,6 +195,13 @@ class Pipeline:
                 runs.take_duty, duty=DUTY, holder=self.process_id, lease_seconds=DUTY_LEASE_SECONDS
             ),
             public_url=self.settings.public_url,
+        )
+
+    def incident_watch(self) -> IncidentWatch:
+        """What finds trouble by looking, and ends incidents that are over."""
+        lookout = Lookout(self.pool, self.queues, incident_limits(self.settings), tuple(self.mappers))
+        return IncidentWatch(
+            pool=self.pool, lookout=lookout, alerts=self.alerts, holder=self.process_id, clock=self.clock
         )
 
     def desk(self, pool: Pool | None = None) -> Desk:
@@ -428,4 +437,19 @@ def planning_settings(settings: Settings) -> PlanningSettings:
             min_records_per_worker=settings.heatmap_min_records_per_worker,
             records_per_worker=settings.records_per_worker,
         ),
+    )
+
+
+def incident_limits(settings: Settings) -> Limits:
+    hours, gigabytes = settings.backup_max_age_hours, settings.database_size_limit_gb
+    return Limits(
+        scheduler_cron=settings.scheduler_cron,
+        late_after=timedelta(minutes=settings.run_late_grace_minutes),
+        maintain_cron=settings.maintain_cron,
+        tasks=(),
+        rejected_share=settings.rejected_share_limit,
+        refusal=timedelta(seconds=settings.supplier_refusal_seconds),
+        backup_age=None if hours is None else timedelta(hours=hours),
+        database_bytes=None if gigabytes is None else gigabytes * 1e9,
+        disk=settings.diamond_home if settings.server_url is None else None,
     )

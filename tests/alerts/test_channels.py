@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from receiver import Receiver, Reply
 
+from alert_receiver import Receiver, Reply
 from diamond_opus.alerts.channels import channels_of, mail_channels
 from diamond_opus.alerts.protocol import Severity
 from diamond_opus.alerts.render import Kind, Message

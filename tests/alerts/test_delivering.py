@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from alert_parts import deliverer, eventually, rows
-from receiver import Receiver
 
+from alert_parts import deliverer, eventually, rows
+from alert_receiver import Receiver
 from diamond_opus.alerts import deliveries
 from diamond_opus.alerts.channels import channels_of
 from diamond_opus.alerts.deliveries import PATIENCE, State, backoff, next_state

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
-from alert_parts import deliverer, eventually, rows
-from receiver import Receiver
 from structlog.testing import capture_logs
 
+from alert_parts import deliverer, eventually, rows
+from alert_receiver import Receiver
 from diamond_opus.alerts.channels import channels_of
 from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.alerts.raised import IncidentAlerts

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from cli_processes import Command
-from receiver import Receiver
 from typer.testing import CliRunner, Result
 
+from alert_receiver import Receiver
 from diamond_opus.alerts.incidents import open_incident
 from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.cli.alerts import UnknownIncident

@@ -109,6 +109,11 @@ async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
     await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})
 
 
+async def mark_seen(conn: Connection, incident_id: UUID) -> None:
+    """It was not over after all."""
+    await conn.execute(QUERIES["mark_seen"], {"id": incident_id})
+
+
 async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: str) -> bool:
     """End it; False when it is not open."""
     values = {"id": incident_id, "resolution": clean_text(resolution)}

@@ -52,6 +52,13 @@ WHERE id = %(id)s
   AND cleared_at IS NULL
   AND resolved_at IS NULL;
 
+-- name: mark_seen
+UPDATE incidents
+SET cleared_at = NULL,
+    last_seen_at = clock_timestamp()
+WHERE id = %(id)s
+  AND resolved_at IS NULL;
+
 -- name: resolve_incident
 UPDATE incidents
 SET cleared_at = coalesce(cleared_at, clock_timestamp()),

@@ -174,11 +174,17 @@ class _Process:
 
     async def run(self, *parts: Coroutine[Any, Any, Any]) -> None:
         """All parts until a signal comes, and beside them what any process does, so that nothing is stranded at zero
-        workers: the sweeper, and who tells the channels of incidents.
+        workers: the sweeper, who looks for trouble, and who tells the channels of it.
         """
         log.info("process_started", database=describe_address(self.url))
         pipeline, stop = self.pipeline, self.stop
-        await run_together(stop, *parts, pipeline.sweeper().run(stop), pipeline.deliverer().run(stop))
+        await run_together(
+            stop,
+            *parts,
+            pipeline.sweeper().run(stop),
+            pipeline.incident_watch().run(stop),
+            pipeline.deliverer().run(stop),
+        )
         log.info("process_stopped")
 
     def monitored_on(self, listener: socket.socket | None) -> Sequence[Coroutine[Any, Any, Any]]:
