@@ -1,9 +1,9 @@
 """A consolidator: takes a run that is read, empties its pending stones with others, and ends it once."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.consolidate.acceptance import settle_accepted
 from diamond_opus.consolidate.batch import QUERIES, BatchOutcome, consolidate_batch
+from diamond_opus.consolidate.drain import Drain, OnChoice
 from diamond_opus.consolidate.removal import remove_missing
 from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
@@ -33,18 +34,15 @@ from diamond_opus.watermark.protocol import Watermark, WatermarkStore, Watermark
 
 log = get_logger("consolidate")
 
-#: What the payloads of a batch may be together; in memory a batch is some times as large. 2,000 usual ones have 6 MB.
-_BATCH_BYTES = 16 * 1024 * 1024
-
-#: How many stones are looked at to learn how large they are.
-_FIRST_BATCH = 200
-
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class ConsolidationSettings:
-    """``concurrency`` batches at once, one connection each; ``guard_share`` is the removal guard."""
+    """At most ``concurrency`` batches at once, one connection each, of at most ``batch_size`` stones (tuning.py).
+
+    ``guard_share`` is the removal guard.
+    """
 
     batch_size: int = 2000
     concurrency: int = 2
@@ -77,6 +75,7 @@ class Consolidator:
         alerts: Alerts,
         clock: Clock,
         settings: ConsolidationSettings,
+        on_choice: OnChoice | None = None,
     ) -> None:
         self._pool = pool
         self._mappers = mappers
@@ -87,6 +86,8 @@ class Consolidator:
         self._outage = SupplierOutage(alerts)
         self._clock = clock
         self._settings = settings
+        self._on_choice = on_choice
+        self._drains: dict[str, Drain] = {}
 
     async def handle_work_done(self, message: Received) -> None:
         """A partition ended somewhere: if its run is ready, take it."""
@@ -141,30 +142,15 @@ class Consolidator:
             await self._postpone(run, error)
 
     async def _drain(self, run: Run) -> None:
-        """Batches until a whole pass over the keys claims nothing, several side by side."""
-        tasks = [asyncio.create_task(self._drain_alone(run)) for _ in range(self._settings.concurrency)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _drain_alone(self, run: Run) -> None:
-        after, limit = "", min(_FIRST_BATCH, self._settings.batch_size)
-        while True:
-            outcome = await self._batch(run, after, limit)
-            if outcome.last_id is not None:
-                after, limit = outcome.last_id, self._next_limit(outcome)
-            elif after:
-                after = ""  # once more from the start: what others gave back lies behind us
-            else:
-                return
-
-    def _next_limit(self, outcome: BatchOutcome) -> int:
-        """As many stones as a batch may have, or as many as will be small enough if they are like the last ones."""
-        fitting = _BATCH_BYTES * outcome.processed // max(1, outcome.payload_bytes)
-        return max(1, min(self._settings.batch_size, fitting))
+        if run.feed not in self._drains:
+            self._drains[run.feed] = Drain(
+                run.feed,
+                largest_batch=self._settings.batch_size,
+                most_lanes=self._settings.concurrency,
+                clock=self._clock,
+                on_choice=self._on_choice,
+            )
+        await self._drains[run.feed].drain(partial(self._batch, run))
 
     async def _batch(self, run: Run, after: str, limit: int) -> BatchOutcome:
         """One batch; values that the database refuses are tried three times, then halved, then quarantined alone."""
