@@ -20,6 +20,7 @@ from diamond_opus.db.pool import Pool, connect, open_pool
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.feeds.budget import PostgresBudget, RequestBudget, UnlimitedBudget, account_key
+from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda import (
     NivodaAccount,
     NivodaClient,
@@ -293,7 +294,8 @@ async def open_pipeline(
         traders: dict[str, Trader] = {}
         if needs_source:
             budget = _budget(settings, pool, clock, unlimited=unlimited)
-            nivoda = await stack.enter_async_context(_open_source(settings, budget, clock))
+            health = await stack.enter_async_context(SupplierHealth(pool, NIVODA, clock))
+            nivoda = await stack.enter_async_context(_open_source(settings, budget, health, clock))
             sources[NIVODA], traders[NIVODA] = nivoda, NivodaTrading(nivoda.connection)
         job: ContainerAppsJob | None = None
         if settings.azure_scheduler_job_name is not None:
@@ -391,9 +393,13 @@ def alert_channels(settings: Settings) -> Sequence[Channel]:
     return [*mails, *channels_of(urls)]
 
 
-def _open_source(settings: Settings, budget: RequestBudget, clock: Clock) -> NivodaClient:
+def _open_source(
+    settings: Settings, budget: RequestBudget, health: SupplierHealth, clock: Clock
+) -> NivodaClient:
     base_filter = validate_filter(settings.nivoda_filter) if settings.nivoda_filter else None
-    return NivodaClient(supplier_account(settings), budget=budget, clock=clock, base_filter=base_filter)
+    return NivodaClient(
+        supplier_account(settings), budget=budget, clock=clock, base_filter=base_filter, health=health
+    )
 
 
 def _budget(settings: Settings, pool: Pool, clock: Clock, *, unlimited: bool | None) -> RequestBudget:

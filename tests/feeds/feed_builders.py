@@ -12,6 +12,7 @@ from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.selection import Selection
 from diamond_opus.domain.stone import Stone
 from diamond_opus.feeds.budget import Outcome, UnlimitedBudget
+from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda import NivodaAccount, NivodaClient, NivodaMapper
 from diamond_opus.feeds.protocol import RawStone, Rejected, StoneMapper
 
@@ -58,6 +59,7 @@ def make_client(
     clock: ManualClock | None = None,
     budget: UnlimitedBudget | None = None,
     base_filter: dict[str, Any] | None = None,
+    health: SupplierHealth | None = None,
     **account: Any,
 ) -> NivodaClient:
     return NivodaClient(
@@ -65,6 +67,7 @@ def make_client(
         budget=budget or UnlimitedBudget(),
         clock=clock or RecordingClock(),
         base_filter=base_filter,
+        health=health,
         jitter=FullJitter(),
     )
 

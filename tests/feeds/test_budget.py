@@ -40,7 +40,7 @@ def budget(request: pytest.FixtureRequest, pool: Pool, patience: RecordingClock)
     return UnlimitedBudget() if request.param == "unlimited" else PostgresBudget(pool, "account", patience)
 
 
-def make_budget(pool: Pool, clock: RecordingClock, **rates: float) -> PostgresBudget:
+def make_budget(pool: Pool, clock: RecordingClock, **rates: Any) -> PostgresBudget:
     return PostgresBudget(pool, "account", clock, **{"max_per_second": 2, "start_per_second": 2, **rates})
 
 
@@ -249,6 +249,34 @@ async def test_answers_of_different_kinds_are_not_compared(pool: Pool, patience:
     await budget.acquire()
 
     assert await read_row(pool, "rate") == pytest.approx(14)
+
+
+async def test_the_rate_is_told_with_each_slot_and_logged_when_it_is_another_one(
+    pool: Pool, patience: RecordingClock
+) -> None:
+    rates: list[float] = []
+    budget = make_budget(pool, patience, max_per_second=16, start_per_second=2, on_rate=rates.append)
+    with capture_logs() as logs:
+        for _ in range(10):
+            await budget.acquire()
+            await budget.report(GOOD)
+        await budget.report(throttled())
+        await end_pause(pool)
+        await budget.acquire()
+    assert rates == pytest.approx([2, 2.2, 2.4, 2.6, 2.8, 3, 3.2, 3.4, 3.6, 3.8, 1.9])
+    told = [(log["direction"], log["before"], log["per_second"], log["reason"]) for log in logs]
+    assert told == [("up", 2, 3, "answers are good"), ("down", 3, 1.9, "the supplier throttles us")]
+
+
+async def test_a_rate_that_another_process_lowered_is_told_as_such(
+    pool: Pool, patience: RecordingClock
+) -> None:
+    here, there = (make_budget(pool, patience, max_per_second=16, start_per_second=16) for _ in range(2))
+    await here.acquire()
+    await there.report(throttled())
+    with capture_logs() as logs:
+        await here.acquire()
+    assert [log["reason"] for log in logs] == ["another process was throttled or slowed down"]
 
 
 async def test_failures_do_not_make_the_rate_climb(pool: Pool, patience: RecordingClock) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -42,6 +42,9 @@ FALL_PER_SLOW_ANSWER = 0.1
 #: An answer time is rising when it is above this many times its own baseline, and worth speaking of at all.
 SLOW_FACTOR = 3.0
 SLOW_FLOOR_SECONDS = 0.25
+
+#: How far the rate is from what the log was told last when it is told again.
+TOLD_FACTOR = 1.5
 
 log = get_logger(__name__)
 
@@ -135,7 +138,7 @@ class PostgresBudget:
     """The budget as one row of ``request_budget``: evenly spaced slots, never a burst.
 
     The rate starts low, climbs while answers are good and quick, falls gently when they grow slow, and is
-    halved for everybody once per incident when the supplier throttles.
+    halved for everybody once per incident when the supplier throttles. ``on_rate`` is told the rate with each slot.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class PostgresBudget:
         *,
         max_per_second: float = 25.0,
         start_per_second: float = 2.0,
+        on_rate: Callable[[float], None] | None = None,
     ) -> None:
         if not 0 < start_per_second <= max_per_second:
             raise ValueError(f"a budget cannot start at {start_per_second}/s with at most {max_per_second}/s")
@@ -161,6 +165,9 @@ class PostgresBudget:
         self._climb = 0.0
         self._slack = 0.0
         self._times: dict[str, _AnswerTimes] = {}
+        self._on_rate = on_rate
+        self._told_rate: float | None = None
+        self._why_down: str | None = None
 
     async def acquire(self) -> None:
         """Book a slot and wait for it; a slot that this process reaches too late is left and another booked.
@@ -187,9 +194,11 @@ class PostgresBudget:
         rising = times.are_rising(outcome.seconds)
         if outcome.verdict is Verdict.THROTTLED:
             self._climb = 0.0
+            self._why_down = "the supplier throttles us"
             await self._back_off(outcome)
         elif rising:
             self._climb -= FALL_PER_SLOW_ANSWER
+            self._why_down = self._why_down or "answers grow slow"
         elif outcome.verdict is Verdict.GOOD:
             self._climb += CLIMB_PER_GOOD_ANSWER
 
@@ -215,8 +224,30 @@ class PostgresBudget:
         told_at = self._clock.monotonic()
         if row is None:
             return None
-        wait_seconds, server_seconds = row
+        wait_seconds, server_seconds, rate = row
+        self._tell_rate(rate)
         return _Slot(told_at + wait_seconds, max(0.0, told_at - asked_at - server_seconds) / 2)
+
+    def _tell_rate(self, rate: float) -> None:
+        """Each to whoever watches, and to the log when it is another one: after a halving, after a long climb."""
+        if self._on_rate is not None:
+            self._on_rate(rate)
+        before = self._told_rate = self._told_rate or rate
+        is_up = rate >= before * TOLD_FACTOR
+        if not is_up and rate > before / TOLD_FACTOR:
+            return
+        why = (
+            "answers are good" if is_up else self._why_down or "another process was throttled or slowed down"
+        )
+        log.info(
+            "request_budget_changed",
+            account=self._limits["account"],
+            direction="up" if is_up else "down",
+            per_second=round(rate, 2),
+            before=round(before, 2),
+            reason=why,
+        )
+        self._told_rate, self._why_down = rate, None
 
     async def _back_off(self, outcome: Outcome) -> None:
         pause = max(1.0, outcome.pause_seconds)

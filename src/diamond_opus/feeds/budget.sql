@@ -45,7 +45,8 @@ FROM climbed AS c
 WHERE b.account = %(account)s
 RETURNING
     extract(EPOCH FROM c.slot_at - clock_timestamp())::float8 AS wait_seconds,
-    extract(EPOCH FROM clock_timestamp() - statement_timestamp())::float8 AS server_seconds;
+    extract(EPOCH FROM clock_timestamp() - statement_timestamp())::float8 AS server_seconds,
+    b.rate::float8;
 
 -- name: back_off
 -- Pause everybody; halve the rate only if the refused request was sent outside any earlier pause, so that twenty

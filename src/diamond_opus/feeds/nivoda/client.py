@@ -10,6 +10,7 @@ from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.budget import RequestBudget
+from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda.answers import read_count, read_page
 from diamond_opus.feeds.nivoda.connection import NivodaAccount, NivodaConnection, Question
 from diamond_opus.feeds.nivoda.errors import BadAnswer
@@ -34,10 +35,11 @@ class NivodaClient:
         budget: RequestBudget,
         clock: Clock,
         base_filter: Mapping[str, Any] | None = None,
+        health: SupplierHealth | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self._base = dict(base_filter or {})
-        self.connection = NivodaConnection(account, budget=budget, clock=clock, jitter=jitter)
+        self.connection = NivodaConnection(account, budget=budget, clock=clock, health=health, jitter=jitter)
 
     async def __aenter__(self) -> Self:
         return self

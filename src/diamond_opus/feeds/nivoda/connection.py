@@ -14,6 +14,7 @@ import msgspec
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import ConfigurationError, DiamondError, Retryable
 from diamond_opus.feeds.budget import Outcome, RequestBudget, Verdict
+from diamond_opus.feeds.health import SupplierHealth, SupplierState
 from diamond_opus.feeds.nivoda.answers import read_login
 from diamond_opus.feeds.nivoda.body import read_body
 from diamond_opus.feeds.nivoda.documents import OPERATIONS
@@ -22,7 +23,10 @@ from diamond_opus.feeds.nivoda.errors import (
     NotSent,
     Throttled,
     TokenRejected,
+    TooLate,
+    WrongCredentials,
     judge_errors,
+    judge_health,
     judge_login,
     judge_status,
     quote,
@@ -100,9 +104,11 @@ class NivodaConnection:
         *,
         budget: RequestBudget,
         clock: Clock,
+        health: SupplierHealth | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self._account = account
+        self._health = health
         self._budget = budget
         self._clock = clock
         self._jitter = jitter or random.Random()
@@ -137,6 +143,9 @@ class NivodaConnection:
                 token = await self._tokens.get()
             except Retryable as error:
                 raise NotSent(str(error), retry_after_seconds=error.retry_after_seconds) from error
+            except WrongCredentials as error:  # perhaps those of a while ago, which nobody tries again yet
+                self._note(SupplierState.LOGIN_FAILED, error)
+                raise
             try:
                 return await self._exchange(question, token, asked_at)
             except TokenRejected as error:
@@ -146,6 +155,7 @@ class NivodaConnection:
                     refused = NotSent(
                         f"{error}; a new login did not help: check that the account may use the API"
                     )
+                    self._note(SupplierState.REFUSING, refused)
                     await self._wait_or_give_up(refused, attempt, tries)
                 renewed = True
             except Retryable as error:
@@ -204,12 +214,17 @@ class NivodaConnection:
 
     async def _report(self, operation: str, sent_at: float, error: DiamondError | None) -> None:
         seconds = self._clock.monotonic() - sent_at
+        self._note(judge_health(error), error)
         if isinstance(error, Throttled):
             pause = PAUSE_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
             await self._budget.report(Outcome(operation, Verdict.THROTTLED, seconds, pause))
         else:
             verdict = Verdict.GOOD if error is None else Verdict.FAILED
             await self._budget.report(Outcome(operation, verdict, seconds))
+
+    def _note(self, state: SupplierState | None, error: DiamondError | None) -> None:
+        if self._health is not None and state is not None:
+            self._health.note(state, None if error is None else str(error))
 
     async def _answer(self, question: Question[T], token: str | None, check_time: Callable[[], None]) -> T:
         """One exchange, judged. Raises ``Retryable``, ``Fatal`` or ``TokenRejected``."""
@@ -305,8 +320,8 @@ _LAST_WORD = aiohttp.TraceConfig()
 _LAST_WORD.on_connection_create_end.append(_check_time)
 
 
-def _too_late(question: Question[Any]) -> NotSent:
-    return NotSent(
+def _too_late(question: Question[Any]) -> TooLate:
+    return TooLate(
         f"nivoda: {question.subject} was not sent: it could not leave within {ACTION_WAIT_SECONDS:g} s"
     )
 

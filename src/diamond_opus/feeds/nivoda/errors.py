@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
+from diamond_opus.feeds.health import SupplierState
 from diamond_opus.feeds.trading import Refused
 from diamond_opus.observability.redact import clean_text
 
@@ -34,6 +35,10 @@ class Throttled(Retryable):
 
 class NotSent(Retryable):
     """The request never left, or was turned away at the door: what it asked for was surely not done."""
+
+
+class TooLate(NotSent):
+    """It was we who did not send it in time; the supplier has no part in it."""
 
 
 class BadAnswer(Retryable):
@@ -115,6 +120,19 @@ def judge_login(subject: str, errors: Sequence[Any]) -> DiamondError:
         return BadAnswer(f"{subject} was answered with: {show(errors)}")
     said = f" ({show(errors)})" if errors else ""
     return WrongCredentials(f"{subject} was refused{said}; check NIVODA_USERNAME and NIVODA_PASSWORD")
+
+
+def judge_health(error: DiamondError | None) -> SupplierState | None:
+    """What an exchange says of the supplier's state; None for what says nothing, such as an answer we cannot use."""
+    if error is None or isinstance(error, Refused):
+        return SupplierState.ANSWERING
+    if isinstance(error, Throttled):
+        return SupplierState.REFUSING
+    if isinstance(error, WrongCredentials):
+        return SupplierState.LOGIN_FAILED
+    if isinstance(error, Retryable) and not isinstance(error, TooLate):
+        return SupplierState.AWAY
+    return None
 
 
 def speaks_of_token(errors: Sequence[Any]) -> bool:
