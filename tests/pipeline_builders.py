@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.protocol import Alert
+from diamond_opus.alerts.protocol import Alert, Alerts
 from diamond_opus.cli.drive import drive, plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.domain.clock import SystemClock
@@ -38,13 +38,16 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 
 class RecordedAlerts:
-    """``Alerts`` that keeps them."""
+    """``Alerts`` that keeps them, and hands them on where a test says so."""
 
     def __init__(self) -> None:
         self.raised: list[Alert] = []
+        self.hand_on_to: Alerts | None = None
 
     async def raise_alert(self, alert: Alert) -> None:
         self.raised.append(alert)
+        if self.hand_on_to is not None:
+            await self.hand_on_to.raise_alert(alert)
 
     @property
     def events(self) -> list[str]:

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.db.errors import is_outage
+from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import get_logger
@@ -22,11 +23,22 @@ from diamond_opus.runs.model import Failure, Run
 
 log = get_logger(__name__)
 
+#: How often a full disk is told to be still full.
+_STILL_SO_SECONDS = 60.0
+
 _TITLES: Mapping[Failure, str] = {
     Failure.CONSOLIDATION_SKIPPED: "Run {run_id} failed while {feed} was read",
     Failure.CONSOLIDATION_FAILED: "The consolidation of run {run_id} failed",
     Failure.RUN_PARTIAL: "Run {run_id} of {feed} is consolidated without the ranges that failed",
     Failure.RUN_TIMED_OUT: "Run {run_id} of {feed} took too long",
+}
+
+
+_CAUSES: Mapping[Failure, str] = {
+    Failure.CONSOLIDATION_SKIPPED: "The supplier refuses or breaks off pages of these ranges, again and again.",
+    Failure.CONSOLIDATION_FAILED: "A rule that prices nothing, a database without the rights, or a fault of ours.",
+    Failure.RUN_PARTIAL: "The supplier refuses or breaks off pages of these ranges, again and again.",
+    Failure.RUN_TIMED_OUT: "No worker was there, the supplier slowed us down, or the inventory has outgrown the time.",
 }
 
 
@@ -54,36 +66,46 @@ def _alert(run: Run, failure: Failure) -> Alert:
         title=_TITLES[failure].format(run_id=run.run_id, feed=run.feed),
         text=f"{run.error}. The watermark {watermark}.{removal} When the cause is mended: {command}",
         run_id=str(run.run_id),
+        since=run.started_at,
+        stones=max(0, run.expected_records - run.fetched_records) if not is_read else run.consolidation_total,
+        cause=_CAUSES[failure],
+        action=command,
+        page=f"/runs/{run.run_id}",
     )
 
 
 class FullDisk:
-    """Tells people that the database has no room, once until something could be written again.
+    """Tells people that the database has no room: at once, and while that lasts every minute that it is still so.
 
-    Every process that meets it tells it, for none knows of the others while nothing can be written.
+    Every process that meets it tells it; the whole system has one incident.
     """
 
-    def __init__(self, alerts: Alerts) -> None:
+    def __init__(self, alerts: Alerts, clock: Clock) -> None:
         self._alerts = alerts
-        self._is_told = False
+        self._clock = clock
+        self._told_at: float | None = None
 
     def note_room(self) -> None:
-        self._is_told = False
+        self._told_at = None
 
     async def tell(self, error: BaseException, run_id: UUID | None = None) -> None:
-        """Unless it, and what caused it, is something else, or told already."""
-        if not _is_full_disk(error) or self._is_told:
+        """Unless it, and what caused it, is something else, or was told just now."""
+        now = self._clock.monotonic()
+        is_news = self._told_at is None or now - self._told_at >= _STILL_SO_SECONDS
+        if not (_is_full_disk(error) and is_news):
             return
-        self._is_told = True
+        self._told_at = now
         whose = f"run {run_id} waits" if run_id else "nothing goes on"
         look = f"diamond status {run_id}" if run_id else "diamond status"
         await self._alerts.raise_alert(
             Alert(
-                severity=Severity.ERROR,
+                severity=Severity.CRITICAL,
                 event="database_full",
-                title=f"The database has no room left; {whose}",
-                text=f"{error}. Make room on the server's disk; all goes on by itself then: {look}",
-                run_id=str(run_id) if run_id else None,
+                title="The database has no room left",
+                text=f"{error}; {whose}. Nothing is lost.",
+                cause="The disk of the database's server is full.",
+                action=f"Make room there; all goes on by itself then: {look}",
+                fields={"runId": str(run_id)} if run_id else {},
             )
         )
 
@@ -126,8 +148,11 @@ class SupplierOutage:
                     severity=Severity.WARNING,
                     event="supplier_unavailable",
                     title=f"{source.name} answers nobody",
-                    text=f"{error}. Runs wait for it and go on by themselves. If it lasts, look at the supplier's "
-                    "account and network: diamond doctor",
+                    text=f"{error}. Runs wait for it and go on by themselves.",
+                    subject=source.name,
+                    cause="The supplier is down, or this machine cannot reach it.",
+                    action="If it lasts, look at the account and the network: diamond doctor",
+                    page="/runs",
                 )
             )
         return True

@@ -351,7 +351,7 @@ async def test_a_full_disk_is_waited_out_and_tells_a_person(world: World) -> Non
     assert (waiting["state"], waiting["attempts"]) == ("consolidating", 0)
     assert "no space left on device" in waiting["error"]
     assert world.alerts.events == ["database_full"]
-    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].action
 
     assert (await world.finish(run.run_id)).state is RunState.COMPLETED
 

@@ -212,7 +212,7 @@ async def test_a_full_disk_is_told_once_by_a_worker_and_again_when_there_was_roo
 
     await read_on_a_full_disk(NATURAL)
     assert world.alerts.events == ["database_full"], "and not with each try"
-    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].action
 
     await worker.handle(work_item(run, NATURAL))
     await read_on_a_full_disk("lab-grown-01")
@@ -355,7 +355,7 @@ async def test_a_disk_so_full_that_nothing_can_even_be_claimed_is_told(pool: Poo
                 await handle(message)
 
     assert world.alerts.events == ["database_full"]
-    assert f"diamond status {run.run_id}" in world.alerts.raised[0].text
+    assert f"diamond status {run.run_id}" in world.alerts.raised[0].action
 
 
 class LosesOneAnswer:

@@ -325,4 +325,4 @@ async def test_a_disk_so_full_that_not_even_a_sweep_is_possible_is_told_once(wor
         await sweeping
 
     assert world.alerts.events == ["database_full"]
-    assert "Make room" in world.alerts.raised[0].text
+    assert "Make room" in world.alerts.raised[0].action

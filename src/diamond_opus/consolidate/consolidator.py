@@ -82,7 +82,7 @@ class Consolidator:
         self._sources = sources
         self._watermarks = watermarks
         self._alerts = alerts
-        self._full_disk = FullDisk(alerts)
+        self._full_disk = FullDisk(alerts, clock)
         self._outage = SupplierOutage(alerts)
         self._clock = clock
         self._settings = settings
@@ -303,8 +303,11 @@ def _planned_ahead(run: Run, now: datetime) -> Alert:
         event="watermark_ahead",
         title=f"Run {run.run_id} was planned in the future; the watermark of {run.feed} stays",
         text=f"It was planned at {run.updated_to}, and the database's clock shows {now}. The next run reads from the "
-        "watermark as it is. Look at the clock of the database's server.",
+        "watermark as it is.",
         run_id=str(run.run_id),
+        cause="The clock of the database's server was set back.",
+        action="Look at the server's clock: diamond doctor",
+        page=f"/runs/{run.run_id}",
     )
 
 

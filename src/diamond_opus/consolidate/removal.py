@@ -81,9 +81,14 @@ async def _guard(
                 severity=Severity.ERROR,
                 event="removal_guarded",
                 title=f"{row['missing']} {kind} stones of {feed} are missing; none was removed",
-                text=f"That is more than {share:.0%} of the {row['active']} on sale. If the supplier really withdrew "
-                f"them: diamond accept-removals {run_id}. Otherwise look at the feed's filter and the next run.",
+                text=f"That is more than {share:.0%} of the {row['active']} on sale, and the run is complete without "
+                "their removal.",
                 run_id=str(run_id),
+                subject=f"{run_id}:{kind}",
+                stones=row["missing"],
+                cause="The filter or the account was changed, or the supplier really withdrew them.",
+                action=f"If they are really gone: diamond accept-removals {run_id}",
+                page=f"/runs/{run_id}",
                 fields={"missing": row["missing"], "active": row["active"]},
             )
         )

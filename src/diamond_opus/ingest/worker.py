@@ -94,7 +94,7 @@ class Worker:
         self._clock = clock
         self._settings = settings
         self._outage = SupplierOutage(alerts)
-        self._full_disk = FullDisk(alerts)
+        self._full_disk = FullDisk(alerts, clock)
 
     async def handle(self, message: Received) -> None:
         """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend.

@@ -66,6 +66,8 @@ WHERE i.resolved_at IS NULL
           i.event = 'hold_unknown'
           AND EXISTS (SELECT FROM hold_history AS h WHERE h.id::text = i.subject AND h.status = 'unknown')
       )
+      -- Whoever meets it says so again every minute; between two tries lie five at most.
+      OR (i.event = 'database_full' AND i.last_seen_at > clock_timestamp() - interval '10 minutes')
       OR (
           i.event = 'supplier_unavailable'
           AND EXISTS (SELECT FROM supplier_health AS s WHERE s.feed = i.subject AND s.state <> 'answering')

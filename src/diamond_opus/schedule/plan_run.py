@@ -185,8 +185,11 @@ async def _warn_of_watermark(alerts: Alerts, plan: RunPlan, run_id: UUID) -> Non
             event="watermark_ahead",
             title=f"The watermark of {plan.feed} lies in the future",
             text=f"It is {plan.watermark_before}, and the database's clock showed {plan.updated_to}. This run reads "
-            "everything and sets it right when it completes. Look at the clock of the database's server.",
+            "everything and sets it right when it completes.",
             run_id=str(run_id),
+            cause="The clock of the database's server was changed, or a person set the watermark.",
+            action="Look at the server's clock: diamond doctor",
+            page=f"/runs/{run_id}",
         )
     )
 
@@ -200,8 +203,10 @@ async def _warn_of_empty(alerts: Alerts, plan: RunPlan, run_id: UUID) -> None:
             severity=Severity.WARNING,
             event="empty_inventory",
             title=f"{plan.feed} shows no stone at all",
-            text="The run completes with 0 work items and removes nothing beyond the guard. "
-            "Look at the supplier's account and at NIVODA_FILTER.",
+            text="The run completes with 0 work items and removes nothing beyond the guard.",
             run_id=str(run_id),
+            cause="The account shows no inventory, or NIVODA_FILTER leaves nothing of it.",
+            action="Look at both: diamond doctor",
+            page=f"/runs/{run_id}",
         )
     )

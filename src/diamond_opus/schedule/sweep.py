@@ -47,7 +47,7 @@ class Sweeper:
         self._work_items = work_items
         self._consolidate = consolidate
         self._alerts = alerts
-        self._full_disk = FullDisk(alerts)
+        self._full_disk = FullDisk(alerts, clock)
         self._holder = holder
         self._clock = clock
         self._seconds = seconds

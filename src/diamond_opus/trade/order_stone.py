@@ -265,6 +265,12 @@ def _contradiction(order: OrderRecord, feed_order_id: str | None) -> Alert:
         "order_contradicted",
         f"Order {order.id} is {order.status} here, but the supplier took it",
         f"The supplier answered late with its order id {feed_order_id}, after the order had been settled as "
-        f"{order.status}. The stone may be ordered: speak to the supplier, and cancel there what is not wanted.",
+        f"{order.status}. The stone may be ordered.",
+        subject=str(order.id),
+        since=order.sent_at,
+        stones=1,
+        cause="The order was settled by hand before its answer came.",
+        action="Cancel at the supplier what is not wanted, then: diamond alerts list, diamond alerts resolve ID",
+        page="/orders",
         fields={"orderId": str(order.id), "feed": order.feed, "feedOrderId": feed_order_id},
     )

@@ -10,10 +10,16 @@ def order_unknown(order: OrderRecord) -> Alert:
         Severity.CRITICAL,
         "order_unknown",
         f"It is unknown whether the supplier took order {order.id}",
-        "The answer was lost, or the process died before it came. The order is never sent again by itself; its stone "
-        "is blocked. It is settled by itself when the supplier shows what became of it. To settle it by hand, ask the "
-        f'supplier for the order of {order.offer_id}, then POST /api/v2/triggers/resolve-order {{"orderId": '
-        f'"{order.id}", "outcome": "ordered" | "confirmed" | "refused", "note": "..."}}.',
+        "The order is never sent again by itself; its stone is blocked. It is settled by itself when the supplier "
+        "shows what became of it.",
+        subject=str(order.id),
+        since=order.sent_at,
+        stones=1,
+        cause="The answer was lost, or the process died before it came.",
+        action=f"To settle it by hand, ask the supplier for the order of {order.offer_id}, then POST "
+        f'/api/v2/triggers/resolve-order {{"orderId": "{order.id}", "outcome": "ordered" | "confirmed" | "refused", '
+        '"note": "..."}',
+        page="/orders",
         fields={
             "orderId": str(order.id),
             "feed": order.feed,
@@ -31,7 +37,12 @@ def hold_unknown(hold: HoldRecord) -> Alert:
         Severity.WARNING,
         "hold_unknown",
         f"It is unknown whether the supplier took hold {hold.id}",
-        "The answer was lost, or the process died before it came. The stone is blocked until the supplier shows what "
-        "became of it, at most for 24 hours. Nothing has to be done.",
+        "The stone is blocked until the supplier shows what became of it, at most for 24 hours.",
+        subject=str(hold.id),
+        since=hold.sent_at,
+        stones=1,
+        cause="The answer was lost, or the process died before it came.",
+        action="Nothing has to be done.",
+        page="/holds",
         fields={"holdId": str(hold.id), "feed": hold.feed, "offerId": hold.offer_id, "client": hold.client},
     )
