@@ -346,6 +346,9 @@ def scale(**changed: tuple[int, int]) -> dict[str, dict[str, int]]:
         ({"pool_sizes": pools(worker=0)}, "pool_sizes must be at least 1"),
         ({"settings": {"worker_concurrency": "8"}}, "names are in upper case"),
         ({"settings": {"PG_POOL_MAX": "8"}}, "must not name what Terraform sets"),
+        ({"alert_channels": ["SMS"]}, "may name RESEND_API_KEY and ALERT_URLS"),
+        ({"alert_channels": ["RESEND_API_KEY"]}, "needs ALERT_EMAIL_FROM and ALERT_EMAIL_TO"),
+        ({"settings": {"ALERT_URLS": "x"}}, "must not name what Terraform sets"),
         ({"settings": {"DATABASE_PASSWORD": "x"}}, "must not hold secrets"),
         ({"resources": {"api": {"cpu": 0.5, "memory": "4Gi"}}}, "2 Gi of memory"),
         ({"enable_container_apps": True}, "images must name"),
@@ -389,6 +392,7 @@ def evaluate(folder: Path, expression: str, **values: Any) -> Any:
         "nivoda_endpoint": "https://supplier",
         "nivoda_username": "shop@example.com",
         "settings": {},
+        "alert_channels": [],
         "trusted_proxies": ["100.100.0.0/17"],
         "scheduler_cron_expression": "0 2 * * *",
         "full_run_cron_expression": "0 3 * * 0",
@@ -460,6 +464,20 @@ def test_only_the_api_may_read_the_signing_secrets(tmp_path: Path) -> None:
         ("DATABASE_URL", "database-url"),
         ("NIVODA_PASSWORD", "nivoda-password"),
     }
+
+
+@needs_terraform
+def test_everything_that_may_tell_of_trouble_reads_the_channels_that_are_in_the_vault(tmp_path: Path) -> None:
+    secrets = evaluate(tmp_path, "local.secrets", alert_channels=["RESEND_API_KEY"])
+    assert {of_app["RESEND_API_KEY"] for of_app in secrets.values()} == {"resend-api-key"}
+    assert not any("ALERT_URLS" in of_app for of_app in secrets.values())
+    mailing = {
+        "ALERT_EMAIL_TO": "ann@example.com",
+        "ALERT_EMAIL_FROM": "b@example.com",
+        "PUBLIC_URL": "https://d",
+    }
+    env = evaluate(tmp_path, "local.env", settings=mailing)
+    assert all(mailing.items() <= of_app.items() for of_app in env.values())
 
 
 @needs_terraform

@@ -201,6 +201,24 @@ variable "scale" {
   }
 }
 
+variable "alert_channels" {
+  description = "Ways to tell people of trouble whose settings are in the vault: RESEND_API_KEY, ALERT_URLS, or both."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.alert_channels, ["ALERT_URLS", "RESEND_API_KEY"])) == 0
+    error_message = "alert_channels may name RESEND_API_KEY and ALERT_URLS."
+  }
+
+  validation {
+    condition = !contains(var.alert_channels, "RESEND_API_KEY") || alltrue([
+      for name in ["ALERT_EMAIL_FROM", "ALERT_EMAIL_TO"] : lookup(var.settings, name, "") != ""
+    ])
+    error_message = "alert_channels: RESEND_API_KEY needs ALERT_EMAIL_FROM and ALERT_EMAIL_TO in settings."
+  }
+}
+
 variable "settings" {
   description = "More settings of .env.example, for all containers but the dashboard: name -> value."
   type        = map(string)
@@ -213,10 +231,10 @@ variable "settings" {
 
   validation {
     condition = length(setintersection(keys(var.settings), [
-      "API_URL", "AZURE_CLIENT_ID", "AZURE_RESOURCE_GROUP", "AZURE_SCHEDULER_JOB_NAME", "AZURE_SERVICE_BUS_NAMESPACE",
+      "ALERT_URLS", "API_URL", "AZURE_CLIENT_ID", "AZURE_RESOURCE_GROUP", "AZURE_SCHEDULER_JOB_NAME", "AZURE_SERVICE_BUS_NAMESPACE",
       "AZURE_STORAGE_ACCOUNT_URL", "AZURE_SUBSCRIPTION_ID", "DATABASE_URL", "HMAC_SECRETS", "HOST", "LOG_FORMAT",
       "MONITORING_PORT", "NIVODA_ENDPOINT", "NIVODA_PASSWORD", "NIVODA_USERNAME", "PG_POOL_MAX", "PORT",
-      "TRUSTED_PROXIES",
+      "RESEND_API_KEY", "TRUSTED_PROXIES",
     ])) == 0
     error_message = "settings must not name what Terraform sets itself, such as PG_POOL_MAX (pool_sizes)."
   }

@@ -113,6 +113,7 @@ module "container_apps" {
   nivoda_username = var.nivoda_username
   trusted_proxies = var.trusted_proxies
   settings        = var.settings
+  alert_channels  = var.alert_channels
 
   scheduler_cron_expression = var.scheduler_cron_expression
   full_run_cron_expression  = var.full_run_cron_expression

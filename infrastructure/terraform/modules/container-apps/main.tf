@@ -48,8 +48,11 @@ locals {
     scheduler    = local.backend["scheduler"]
   }
 
+  # Of these two the vault may hold none: an app that names a secret that is not there cannot be made.
+  alert_secrets = [for variable in ["ALERT_URLS", "RESEND_API_KEY"] : variable if contains(var.alert_channels, variable)]
+
   # Variable -> secret in the vault. Without a version in its address Container Apps fetches a new value by itself.
-  secret_of = { for variable in ["DATABASE_URL", "NIVODA_PASSWORD", "HMAC_SECRETS"] :
+  secret_of = { for variable in concat(["DATABASE_URL", "NIVODA_PASSWORD", "HMAC_SECRETS"], local.alert_secrets) :
     variable => lower(replace(variable, "_", "-"))
   }
   backend_secrets = { for variable, secret in local.secret_of : variable => secret if variable != "HMAC_SECRETS" }

@@ -104,6 +104,11 @@ variable "settings" {
   type        = map(string)
 }
 
+variable "alert_channels" {
+  description = "Which of RESEND_API_KEY and ALERT_URLS the vault holds."
+  type        = set(string)
+}
+
 variable "trusted_proxies" {
   description = "Networks whose X-Forwarded-For the API believes."
   type        = list(string)
