@@ -27,9 +27,15 @@ def receiver() -> Iterator[Receiver]:
 
 
 @asynccontextmanager
-async def raising(pool: Pool, urls: str = "") -> AsyncIterator[IncidentAlerts]:
+async def raising(
+    pool: Pool, urls: str = "", *, first_pause_seconds: float = 0.02
+) -> AsyncIterator[IncidentAlerts]:
     alerts = IncidentAlerts(
-        pool, service="worker", clock=SystemClock(), channels=channels_of(urls), first_pause_seconds=0.02
+        pool,
+        service="worker",
+        clock=SystemClock(),
+        channels=channels_of(urls),
+        first_pause_seconds=first_pause_seconds,
     )
     try:
         yield alerts
@@ -127,6 +133,16 @@ async def test_a_lost_answer_is_followed_by_one_more_try_also_directly(
         await deliverer(pool, receiver.alert_url).turn()
     assert len(receiver.received) == 2
     assert await rows(pool, "SELECT state, unanswered FROM alert_deliveries") == [("unknown", 2)]
+
+
+async def test_who_ends_writes_what_can_be_written_again(pool: Pool) -> None:
+    async with raising(pool, first_pause_seconds=60) as alerts:
+        async with no_room(pool):
+            with capture_logs() as logs:
+                await alerts.raise_alert(FULL)
+                await asyncio.sleep(0.1)
+            assert [line["alert"] for line in logs if line["event"] == "alert"] == ["database_full"]
+    assert await rows(pool, "SELECT event, occurrences FROM incidents") == [("database_full", 1)]
 
 
 async def test_a_database_that_is_away_holds_nobody_up(receiver: Receiver) -> None:

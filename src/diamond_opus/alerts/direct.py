@@ -33,6 +33,7 @@ Record = Callable[[Connection, Alert, UUID | None], Awaitable[UUID | None]]
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _WRITE_SECONDS = 10.0
+_LAST_WRITE_SECONDS = 2.0
 #: A process that ends waits so long for its first words to the channels.
 _CLOSE_SECONDS = 8.0
 #: An incident that was told directly is most likely the same when it is raised again within this time.
@@ -93,13 +94,17 @@ class Direct:
         return True
 
     async def close(self) -> None:
-        """Wait a little until the channels were told, and end what is left; it stands in the log."""
+        """Wait a little until the channels were told, and write what can be written; the rest stands in the log."""
         carried = list(self._carried.values())
         telling = [asyncio.create_task(one.is_told.wait()) for one, _ in carried]
         if telling:
             await asyncio.wait(telling, timeout=_CLOSE_SECONDS)
-        for task in (*telling, *(task for _, task in carried)):
+        for task in telling:
             await end(task)
+        for one, task in carried:
+            if not task.done():
+                await end(task)
+                await self._write(one, seconds=_LAST_WRITE_SECONDS)
 
     async def _carry(self, carried: _Carried) -> None:
         """Tell and write in turns, until it is written: then the outbox goes on."""
@@ -125,10 +130,10 @@ class Direct:
             )
         carried.is_told.set()
 
-    async def _write(self, carried: _Carried) -> bool:
+    async def _write(self, carried: _Carried, *, seconds: float = _WRITE_SECONDS) -> bool:
         """Whether there is nothing more to write: it is written, or never can be."""
         try:
-            async with asyncio.timeout(_WRITE_SECONDS), self._pool.connection() as conn, conn.transaction():
+            async with asyncio.timeout(seconds), self._pool.connection() as conn, conn.transaction():
                 await self._record(conn, carried.alert, carried.incident.id)
                 incident_id = await find_open(conn, carried.alert.event, carried.alert.about)
                 if incident_id is not None:
