@@ -4,7 +4,18 @@ import argparse
 import asyncio
 import json
 
-from benchmarks import api, consolidate, dashboard, ingest, operators, refresh, search, under_load, whole_run
+from benchmarks import (
+    api,
+    consolidate,
+    dashboard,
+    ingest,
+    operators,
+    overhead,
+    refresh,
+    search,
+    under_load,
+    whole_run,
+)
 from diamond_opus.observability.logging import configure_logging
 
 BENCHMARKS = {
@@ -17,6 +28,7 @@ BENCHMARKS = {
     "under-load": under_load.measure,
     "whole-run": whole_run.measure,
     "dashboard": dashboard.measure,
+    "overhead": overhead.measure,
 }
 
 
@@ -26,9 +38,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="stones (default 100,000)")
     parser.add_argument("--sessions", type=int, default=2, help="database sessions, for us and for the limit")
     parser.add_argument("--batch-size", type=int, default=None, help="else the default of the settings")
+    parser.add_argument("--log-level", default="ERROR", help="of the benchmark's own process (default ERROR)")
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args()
-    configure_logging(service="benchmark", level="ERROR")
+    configure_logging(service="benchmark", level=options.log_level)
     figures = asyncio.run(BENCHMARKS[options.name](options.rows, options.sessions, options.batch_size))
     if options.as_json:
         print(json.dumps({"benchmark": options.name, **figures}))

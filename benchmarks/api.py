@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 
 from benchmarks.catalogue import QUERIES, catalogue
+from benchmarks.world import Served
 from diamond_opus.catalog.search import page_statement, parse_search
 from diamond_opus.db.pool import Pool
 from diamond_opus.keys.api_keys import create_key
@@ -30,8 +31,8 @@ async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[st
     async with (
         catalogue(rows) as (pool, _, _),
         read_key(pool) as key,
-        api_process(str(pool.conninfo)) as address,
-        aiohttp.ClientSession(address, headers={"X-API-Key": key}) as session,
+        api_process(str(pool.conninfo)) as api,
+        aiohttp.ClientSession(api.url, headers={"X-API-Key": key}) as session,
     ):
 
         async def get(query: str) -> None:
@@ -41,12 +42,15 @@ async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[st
 
         alone = await _sequential(_INDEXED, get)
         bare = await _sequential(_INDEXED, lambda query: _bare_sql(pool, query))
+        processor_before = api.cpu_seconds()
         seconds, together = await _load(get)
+        processor = api.cpu_seconds() - processor_before
     cuts = quantiles(together, n=100)
     return {
         "stones": rows,
         "clients": _CLIENTS,
         "requests_per_second": _REQUESTS / seconds,
+        "processor_ms_per_request": 1000 * processor / _REQUESTS,
         "p50_ms": cuts[49],
         "p99_ms": cuts[98],
         "page_alone_p50_ms": median(alone),
@@ -98,8 +102,8 @@ async def read_key(pool: Pool) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def api_process(database_url: str) -> AsyncIterator[str]:
-    """The address of a ``diamond api`` of its own whose index is loaded."""
+async def api_process(database_url: str) -> AsyncIterator[Served]:
+    """A ``diamond api`` of its own whose index is loaded."""
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -121,7 +125,7 @@ async def api_process(database_url: str) -> AsyncIterator[str]:
             if b"catalog_index_loaded" in line:
                 break
         draining = asyncio.create_task(_drain(process.stderr))
-        yield address
+        yield Served(address, process.pid)
     finally:
         process.terminate()
         await process.wait()

@@ -47,14 +47,14 @@ class Load:
 async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str, float | int]:
     async with world(rows, sessions, batch_size) as (pipeline, _):
         await pipeline.consolidator().consolidate(await load_raw(pipeline))
-        async with read_key(pipeline.pool) as key, api_process(str(pipeline.pool.conninfo)) as address:
+        async with read_key(pipeline.pool) as key, api_process(str(pipeline.pool.conninfo)) as api:
             until = time.monotonic() + _QUIET_SECONDS
-            quiet = await _load(address, key, lambda: time.monotonic() < until)
+            quiet = await _load(api.url, key, lambda: time.monotonic() < until)
             run_id = await next_run(pipeline, changed_of_1000=1000)
             started = time.perf_counter()
             environment = {**os.environ, "DATABASE_URL": str(pipeline.pool.conninfo), "LOG_FORMAT": "json"}
             async with diamond(environment, "consolidator"), _Run(pipeline, run_id) as run:
-                busy = await _load(address, key, lambda: not run.is_over)
+                busy = await _load(api.url, key, lambda: not run.is_over)
             seconds = time.perf_counter() - started
     for reason, count in busy.errors.items():
         print(f"{count} times: {reason}", file=sys.stderr)

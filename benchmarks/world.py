@@ -32,8 +32,8 @@ _RAW_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Supplier:
-    """A simulator in a process of its own."""
+class Served:
+    """A server in a process of its own: the simulator, or an API."""
 
     url: str
     pid: int
@@ -44,13 +44,13 @@ class Supplier:
 
 
 @contextmanager
-def supplier(stones: int, *, seed: int = 7) -> Iterator[Supplier]:
+def supplier(stones: int, *, seed: int = 7) -> Iterator[Served]:
     command = [sys.executable, "-m", "diamond_opus.simulator", "--port", "0"]
     options = ["--stones", str(stones), "--seed", str(seed)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     try:
         url = process.stdout.readline().strip() if process.stdout else ""
-        yield Supplier(url, process.pid)
+        yield Served(url, process.pid)
     finally:
         process.terminate()
         process.wait(10)
@@ -86,9 +86,7 @@ def database() -> Iterator[EmbeddedPostgres]:
 
 
 @asynccontextmanager
-async def world(
-    stones: int, sessions: int, batch_size: int | None
-) -> AsyncIterator[tuple[Pipeline, Supplier]]:
+async def world(stones: int, sessions: int, batch_size: int | None) -> AsyncIterator[tuple[Pipeline, Served]]:
     """A migrated database, a supplier, and a pipeline between them that no budget slows down."""
     with database() as server, supplier(stones) as simulator:
         settings = _settings(simulator, sessions, batch_size)
@@ -104,7 +102,7 @@ async def world(
             yield pipeline, simulator
 
 
-def _settings(simulator: Supplier, sessions: int, batch_size: int | None) -> Settings:
+def _settings(simulator: Served, sessions: int, batch_size: int | None) -> Settings:
     return load_settings(
         nivoda_endpoint=simulator.url,
         nivoda_username="demo@example.com",
