@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from uuid import UUID, uuid4
 
 from diamond_opus import azure
@@ -14,6 +15,7 @@ from diamond_opus.alerts.deliver import DUTY, DUTY_LEASE_SECONDS, Deliverer
 from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.consolidate.consolidator import ConsolidationSettings, Consolidator
+from diamond_opus.consolidate.tuning import Choice
 from diamond_opus.db.embedded import EmbeddedPostgres
 from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import Pool, connect, open_pool
@@ -32,8 +34,10 @@ from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.feeds.trading import Trader
 from diamond_opus.ingest.read_range import ReadingSettings
 from diamond_opus.ingest.worker import AttemptSettings, Worker
+from diamond_opus.monitoring.gauges import Gauges
 from diamond_opus.monitoring.look import Limits, Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
+from diamond_opus.observability import metrics
 from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.consumer import consume
 from diamond_opus.queue.limits import LIMITS
@@ -117,6 +121,7 @@ class Pipeline:
     traders: Mapping[str, Trader] = field(default_factory=dict)
     scheduler_job: ContainerAppsJob | None = None
     channels: Sequence[Channel] = ()
+    gauges: Gauges | None = None
 
     async def plan_run(
         self,
@@ -169,6 +174,7 @@ class Pipeline:
                 max_attempts=self.settings.worker_max_attempts,
                 first_backoff_seconds=self.settings.retry_first_backoff_seconds,
             ),
+            on_choice=_show_choice,
         )
 
     def sweeper(
@@ -250,9 +256,14 @@ class Pipeline:
         )
 
 
+def _show_choice(_feed: str, choice: Choice) -> None:
+    metrics.CONSOLIDATOR_BATCH_SIZE.set(choice.batch_size)
+    metrics.CONSOLIDATOR_CONCURRENCY.set(choice.concurrency)
+
+
 def pool_of(settings: Settings, url: str, *, application_name: str, max_size: int) -> Pool:
-    """A pool with the settings' time-outs, to be entered with ``async with``."""
-    return open_pool(
+    """A pool with the settings' time-outs, to be entered with ``async with``; metrics tell of it."""
+    pool = open_pool(
         url,
         application_name=application_name,
         max_size=max_size,
@@ -261,6 +272,8 @@ def pool_of(settings: Settings, url: str, *, application_name: str, max_size: in
         answer_timeout_seconds=settings.pg_answer_timeout_ms / 1000,
         idle_transaction_seconds=settings.pg_idle_transaction_timeout_ms / 1000,
     )
+    metrics.watch_pool(pool)
+    return pool
 
 
 @asynccontextmanager
@@ -281,6 +294,7 @@ async def open_pipeline(
     NIVODA_MAX_REQUESTS_PER_SECOND is not set.
     """
     clock = clock or SystemClock()
+    metrics.begin(service, version("diamond-opus"), FEEDS)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             pool_of(
@@ -318,6 +332,7 @@ async def open_pipeline(
             clock=clock,
             process_id=uuid4(),
             scheduler_job=job,
+            gauges=Gauges(pool, clock, queues=() if own_queues or settings.uses_service_bus else QUEUES),
         )
 
 

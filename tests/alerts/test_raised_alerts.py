@@ -136,12 +136,11 @@ async def test_a_lost_answer_is_followed_by_one_more_try_also_directly(
 
 
 async def test_who_ends_writes_what_can_be_written_again(pool: Pool) -> None:
-    async with raising(pool, first_pause_seconds=60) as alerts:
-        async with no_room(pool):
-            with capture_logs() as logs:
-                await alerts.raise_alert(FULL)
-                await asyncio.sleep(0.1)
-            assert [line["alert"] for line in logs if line["event"] == "alert"] == ["database_full"]
+    async with raising(pool, first_pause_seconds=60) as alerts, no_room(pool):
+        with capture_logs() as logs:
+            await alerts.raise_alert(FULL)
+            await asyncio.sleep(0.1)
+        assert [line["alert"] for line in logs if line["event"] == "alert"] == ["database_full"]
     assert await rows(pool, "SELECT event, occurrences FROM incidents") == [("database_full", 1)]
 
 

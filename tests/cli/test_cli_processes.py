@@ -152,17 +152,24 @@ async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(
 
 @pytest.mark.long  # one process makes its own PostgreSQL, runs and serves
 async def test_up_starts_the_first_full_run_by_itself_and_serves_what_it_read(
-    diamond: Command, supplier: Simulator
+    diamond: Command, supplier: Simulator, unused_tcp_port: int
 ) -> None:
     port = urlsplit(supplier.url).port
-    async with diamond.started("up", simulator_port=port) as process:
+    async with diamond.started("up", simulator_port=port, monitoring_port=unused_tcp_port) as process:
         address = await process.line()
         await process.log("run_completed")
         url = diamond("db", "url").stdout.strip()
         assert fetch(url, "SELECT run_type FROM run_metadata") == "full"
         assert fetch(url, "SELECT count(*) FROM diamonds") > 1900
-        async with aiohttp.ClientSession() as http, http.get(f"{address}/ready") as answer:
-            assert answer.status == 200
+        async with aiohttp.ClientSession() as http:
+            async with http.get(f"{address}/ready") as answer:
+                assert answer.status == 200
+            async with http.get(f"{address}/metrics") as answer:
+                assert answer.status == 401
+            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/metrics") as answer:
+                told = await answer.text()
+        assert 'diamond_run_state{feed="nivoda",state="completed"} 1.0' in told
+        assert 'diamond_process_info{service="up",' in told
         code, complaints = await process.stop()
         assert code == 0, complaints
     assert diamond("db", "url").returncode == 1

@@ -251,11 +251,8 @@ async def test_answers_of_different_kinds_are_not_compared(pool: Pool, patience:
     assert await read_row(pool, "rate") == pytest.approx(14)
 
 
-async def test_the_rate_is_told_with_each_slot_and_logged_when_it_is_another_one(
-    pool: Pool, patience: RecordingClock
-) -> None:
-    rates: list[float] = []
-    budget = make_budget(pool, patience, max_per_second=16, start_per_second=2, on_rate=rates.append)
+async def test_the_rate_is_logged_when_it_is_another_one(pool: Pool, patience: RecordingClock) -> None:
+    budget = make_budget(pool, patience, max_per_second=16, start_per_second=2)
     with capture_logs() as logs:
         for _ in range(10):
             await budget.acquire()
@@ -263,7 +260,6 @@ async def test_the_rate_is_told_with_each_slot_and_logged_when_it_is_another_one
         await budget.report(throttled())
         await end_pause(pool)
         await budget.acquire()
-    assert rates == pytest.approx([2, 2.2, 2.4, 2.6, 2.8, 3, 3.2, 3.4, 3.6, 3.8, 1.9])
     told = [(log["direction"], log["before"], log["per_second"], log["reason"]) for log in logs]
     assert told == [("up", 2, 3, "answers are good"), ("down", 3, 1.9, "the supplier throttles us")]
 

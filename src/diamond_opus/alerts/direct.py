@@ -99,8 +99,8 @@ class Direct:
         telling = [asyncio.create_task(one.is_told.wait()) for one, _ in carried]
         if telling:
             await asyncio.wait(telling, timeout=_CLOSE_SECONDS)
-        for task in telling:
-            await end(task)
+        for waiting in telling:
+            await end(waiting)
         for one, task in carried:
             if not task.done():
                 await end(task)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from diamond_opus.db.pool import Connection, Pool, transaction
 from diamond_opus.domain.clock import Clock
+from diamond_opus.observability.metrics import count_cache
 
 Value = TypeVar("Value")
 #: Starts a task that outlives whoever asked for it.
@@ -84,9 +85,9 @@ class Counter(Generic[Value]):
         if last is not None and key is not None and last.key == key:
             if self._age(last) > TRUST_SECONDS:
                 self._start()
-            return Remembered(last.value, last.counted_at, is_current=True)
+            return _remembered(last, is_current=True)
         if last is not None and key is not None and self._is_resting(last):
-            return Remembered(last.value, last.counted_at, is_current=False)
+            return _remembered(last, is_current=False)
         waiting = self._until_current(key, asked_at_generation)
         if last is None or key is None or last.seconds <= SHORT_SECONDS or self._age(last) > OLDEST_SECONDS:
             counted = await waiting
@@ -94,7 +95,8 @@ class Counter(Generic[Value]):
             try:
                 counted = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
             except TimeoutError:
-                return Remembered(last.value, last.counted_at, is_current=False)
+                return _remembered(last, is_current=False)
+        count_cache("counts", hit=False)
         return Remembered(counted.value, counted.counted_at, is_current=True)
 
     async def _until_current(self, key: object | None, generation: int) -> _Counted[Value]:
@@ -128,3 +130,9 @@ class Counter(Generic[Value]):
 
     def _age(self, counted: _Counted[Value]) -> float:
         return self._clock.monotonic() - counted.monotonic
+
+
+def _remembered(last: _Counted[Value], *, is_current: bool) -> Remembered[Value]:
+    """What was counted before, without counting."""
+    count_cache("counts", hit=True)
+    return Remembered(last.value, last.counted_at, is_current)

@@ -9,6 +9,7 @@ import orjson
 from fastapi import Request
 from starlette.responses import Response
 
+from diamond_opus.observability.metrics import count_cache
 from diamond_opus.observability.trace import current_trace
 
 _OPTIONS = orjson.OPT_UTC_Z
@@ -88,6 +89,8 @@ def answer_not_modified(request: Request, etag: str | None) -> Response | None:
     if given is None or etag is None:
         return None
     held = {part.strip().removeprefix("W/") for part in given.split(",")}
-    if held.isdisjoint({"*", etag.removeprefix("W/")}):
+    is_held = not held.isdisjoint({"*", etag.removeprefix("W/")})
+    count_cache("etag", hit=is_held)
+    if not is_held:
         return None
     return Response(status_code=304, headers={**_REVALIDATE, "ETag": etag})

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diamond_opus.api.answers import answer_error
 from diamond_opus.api.errors import ApiError, ErrorCode
+from diamond_opus.api.measure import Measured
 from diamond_opus.api.query_string import loggable_query
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.error_log import record_exception
@@ -33,7 +34,7 @@ log = get_logger(__name__)
 
 
 class Edge:
-    """The outermost layer: every answer, errors included, gets its trace id and safe headers, and is logged once.
+    """The outermost layer: every answer, errors included, gets its trace id and safe headers, is logged and measured.
 
     HEAD is answered as GET without the body.
     """
@@ -48,14 +49,18 @@ class Edge:
             return
         trace = _trace_of(Headers(scope=scope))
         started = self._clock.monotonic()
+        measured = Measured(scope["method"], started)
         scope.setdefault("state", {})["called_method"] = scope["method"]
         is_head = scope["method"] == "HEAD"
         status = 0
+        # A copy: the server looks at its own to know that the answer to a HEAD has no body.
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_finished(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                measured.answered(inner, status, self._clock.monotonic())
                 headers = MutableHeaders(scope=message)
                 headers["X-Trace-Id"] = trace.trace_id
                 for name, value in (
@@ -69,9 +74,9 @@ class Edge:
 
         with use_trace(trace):
             try:
-                # A copy: the server looks at its own to know that the answer to a HEAD has no body.
-                await self._app({**scope, "method": "GET"} if is_head else scope, receive, send_finished)
+                await self._app(inner, receive, send_finished)
             finally:
+                measured.ended(inner, self._clock.monotonic())
                 _log_request(scope, status, self._clock.monotonic() - started)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from diamond_opus.api import dashboard, docs, health
+from diamond_opus.api import dashboard, docs, health, metrics
 from diamond_opus.api.admin import (
     api_keys,
     events,
@@ -59,6 +59,7 @@ def make_bare_app(version: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.include_router(dashboard.router)
     versioned = APIRouter(

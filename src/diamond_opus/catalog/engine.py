@@ -37,6 +37,7 @@ from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.db.pool import Connection, Pool, export_snapshot, transaction
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.metrics import count_cache, watch_catalogue
 
 #: So many changed stones are read while a question waits (10 ms); more are left to the background.
 _MOST_IN_PASSING = 1_000
@@ -190,12 +191,16 @@ class Catalog:
     async def search(self, conn: Connection, moment: Moment, search: Search) -> SearchPage:
         """``conn`` must be in the snapshot of the moment."""
         if moment.view is not None and search.sort.column is not None and _fits(search.filters):
+            count_cache("catalogue_index", hit=True)
             return await search_by_index(conn, moment.view, search)
+        count_cache("catalogue_index", hit=False)
         return await search_by_sql(conn, search)
 
     async def facets(self, conn: Connection, moment: Moment, filters: Mapping[str, Any]) -> FacetCounts:
         if moment.view is not None and _fits(filters):
+            count_cache("catalogue_index", hit=True)
             return moment.view.facets(filters)
+        count_cache("catalogue_index", hit=False)
         return await count_facets_by_sql(conn, filters)
 
     async def run(self, pool: Pool, stop: asyncio.Event) -> None:
@@ -207,6 +212,7 @@ class Catalog:
         prune_at = self._clock.monotonic()
         kept: deque[AsyncExitStack] = deque()
         self._is_running = True
+        watch_catalogue(self)
         try:
             while not stop.is_set():
                 try:
@@ -250,6 +256,10 @@ class Catalog:
             self._followed.set()
             self._followed = asyncio.Event()
             return stack.pop_all() if self._lent is not None else AsyncExitStack()
+
+    def total_by_feed(self) -> Mapping[str, int]:
+        """How many stones of each feed the newest view has; nothing before there is one."""
+        return self._views[-1].total_by_feed() if self._views else {}
 
     async def refresh(self, pool: Pool) -> None:
         """Bring the index to the newest version, whatever that takes."""

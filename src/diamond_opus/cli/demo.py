@@ -21,6 +21,7 @@ from diamond_opus.cli.demo_simulator import running_simulator
 from diamond_opus.cli.demo_summary import print_summary, summarise
 from diamond_opus.cli.drive import drive, plan
 from diamond_opus.cli.follow import view_for
+from diamond_opus.cli.monitoring import monitored_on, monitoring_port
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run
 from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
@@ -57,6 +58,14 @@ class Options:
     as_json: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Where the demo serves, and where those who watch it ask, if MONITORING_PORT says so."""
+
+    api: socket.socket
+    watched: socket.socket | None
+
+
 def register(app: typer.Typer) -> None:
     app.command()(demo)
 
@@ -80,8 +89,11 @@ def demo(
         if once:
             run = run_async(_demo(settings, options, None))
         else:
-            with closing(bind(settings.host, settings.port)) as listener:
-                run = run_async(_demo(settings, options, listener))
+            with (
+                closing(bind(settings.host, settings.port)) as listener,
+                monitoring_port(settings) as watched,
+            ):
+                run = run_async(_demo(settings, options, Listeners(listener, watched)))
     except Interrupted:
         console.print("Stopped; the same command goes on where it was.")
         raise typer.Exit(130) from None
@@ -102,7 +114,7 @@ def _prepare(*, quiet: bool) -> Settings:
     return settings.model_copy(update=dict.fromkeys(suppliers + elsewhere))
 
 
-async def _demo(settings: Settings, options: Options, listener: socket.socket | None) -> Run:
+async def _demo(settings: Settings, options: Options, listeners: Listeners | None) -> Run:
     """Start what is needed, in the order in which it is stopped again at the end, whatever happens."""
     async with stop_on_signals() as stop, AsyncExitStack() as stack:
         with console.status("Starting PostgreSQL ..."):
@@ -110,7 +122,7 @@ async def _demo(settings: Settings, options: Options, listener: socket.socket | 
         console.print(f"PostgreSQL  {describe_address(url)}", highlight=False)
         home = DemoHome(settings.diamond_home, url, is_ours=settings.server_url is None)
         filled_by = await _until(stop, home.prepare(options.stones, options.seed))
-        if filled_by is None or listener is not None:
+        if filled_by is None or listeners is not None:
             supplier = running_simulator(
                 stones=options.stones, seed=options.seed, port=settings.simulator_port
             )
@@ -125,8 +137,8 @@ async def _demo(settings: Settings, options: Options, listener: socket.socket | 
             inventory = f"{options.stones:,} stones of seed {options.seed}"
             console.print(f"The {inventory} are here already: nothing is read again.", highlight=False)
         example = await _tell(url, run, options)
-        if listener is not None and run.state is RunState.COMPLETED:
-            await _serve(settings, url, listener, example, stop, home)
+        if listeners is not None and run.state is RunState.COMPLETED:
+            await _serve(settings, url, listeners, example, stop, home)
     return run
 
 
@@ -172,7 +184,7 @@ async def _tell(url: str, run: Run, options: Options) -> UUID | None:
 async def _serve(
     settings: Settings,
     url: str,
-    listener: socket.socket,
+    listeners: Listeners,
     example: UUID | None,
     stop: asyncio.Event,
     home: DemoHome,
@@ -187,12 +199,13 @@ async def _serve(
         try:
             await run_together(
                 stop,
-                serve_api(pipeline, url, listener, stop, lambda address: _invite(address, key, example)),
+                serve_api(pipeline, url, listeners.api, stop, lambda address: _invite(address, key, example)),
                 pipeline.consume_work(stop),
                 pipeline.consume_consolidation(stop),
                 pipeline.sweeper().run(stop),
                 pipeline.deliverer().run(stop),
                 pipeline.trade_watch().run(stop),
+                *monitored_on(listeners.watched, pipeline, stop),
             )
         finally:
             async with pipeline.pool.connection() as conn:

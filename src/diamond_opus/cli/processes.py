@@ -5,8 +5,8 @@ import gc
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from diamond_opus.api.listener import bind
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.cli.idle import consolidate_until_idle, work_until_idle
-from diamond_opus.cli.monitoring import serve_monitoring
+from diamond_opus.cli.monitoring import monitored_on, monitoring_port
 from diamond_opus.cli.running import prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_start, ensure_schema, run_together
 from diamond_opus.db.errors import describe_address
@@ -53,7 +53,8 @@ def worker(
     settings = prepare("worker")
     check_start(settings)
     os.nice(settings.process_niceness)
-    with _monitoring_port(settings, until_idle=until_idle) as listener:
+    # What ends by itself is watched by whoever started it.
+    with nullcontext() if until_idle else monitoring_port(settings) as listener:
         run_async(_worker(settings, until_idle, listener))
 
 
@@ -80,7 +81,8 @@ def consolidator(
     settings = prepare("consolidator")
     check_start(settings)
     os.nice(settings.process_niceness)
-    with _monitoring_port(settings, until_idle=until_idle) as listener:
+    # What ends by itself is watched by whoever started it.
+    with nullcontext() if until_idle else monitoring_port(settings) as listener:
         run_async(_consolidator(settings, until_idle, listener))
 
 
@@ -100,17 +102,18 @@ def api() -> None:
     """Serve the API on HOST and PORT; prints its address when it is ready."""
     settings = prepare("api")
     check_start(settings)
-    with bind(settings.host, settings.port) as listener:
-        run_async(_api(settings, listener))
+    with bind(settings.host, settings.port) as listener, monitoring_port(settings) as watched:
+        run_async(_api(settings, listener, watched))
 
 
-async def _api(settings: Settings, listener: socket.socket) -> None:
+async def _api(settings: Settings, listener: socket.socket, watched: socket.socket | None) -> None:
     from diamond_opus.cli.api_server import serve_api
 
     async with _process(settings, "api") as process:
         await process.run(
             serve_api(process.pipeline, process.url, listener, process.stop, _tell_ready),
             process.pipeline.trade_watch().run(process.stop),
+            *process.monitored_on(watched),
         )
 
 
@@ -118,11 +121,11 @@ def up() -> None:
     """Everything in one process, for a small shop: API, worker, consolidator, and runs by SCHEDULER_CRON."""
     settings = prepare("up")
     check_start(settings)
-    with bind(settings.host, settings.port) as listener:
-        run_async(_up(settings, listener))
+    with bind(settings.host, settings.port) as listener, monitoring_port(settings) as watched:
+        run_async(_up(settings, listener, watched))
 
 
-async def _up(settings: Settings, listener: socket.socket) -> None:
+async def _up(settings: Settings, listener: socket.socket, watched: socket.socket | None) -> None:
     from diamond_opus.cli.api_server import serve_api
 
     least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS
@@ -134,6 +137,7 @@ async def _up(settings: Settings, listener: socket.socket) -> None:
             pipeline.consume_consolidation(stop),
             pipeline.trade_watch().run(stop),
             *(_cron(pipeline, feed).run(stop) for feed in FEEDS),
+            *process.monitored_on(watched),
         )
 
 
@@ -189,7 +193,7 @@ class _Process:
 
     def monitored_on(self, listener: socket.socket | None) -> Sequence[Coroutine[Any, Any, Any]]:
         """The part that answers those who watch, where there is a port for it."""
-        return () if listener is None else (serve_monitoring(self.pipeline, listener, self.stop),)
+        return monitored_on(listener, self.pipeline, self.stop)
 
 
 @asynccontextmanager
@@ -203,16 +207,6 @@ async def _process(
             settings, url, service=service, least_connections=least_connections
         ) as pipeline:
             yield _Process(pipeline, url, stop)
-
-
-@contextmanager
-def _monitoring_port(settings: Settings, *, until_idle: bool) -> Iterator[socket.socket | None]:
-    """What ends by itself is watched by whoever started it."""
-    if settings.monitoring_port is None or until_idle:
-        yield None
-        return
-    with bind(settings.host, settings.monitoring_port, setting="MONITORING_PORT") as listener:
-        yield listener
 
 
 def _tell_ready(address: str) -> None:

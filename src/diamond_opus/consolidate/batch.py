@@ -17,6 +17,7 @@ from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.errors import Warned
 from diamond_opus.domain.stone import Stone
 from diamond_opus.feeds.protocol import Rejected, StoneMapper
+from diamond_opus.observability.metrics import rejection_reason
 from diamond_opus.pricing import PricingEngine
 from diamond_opus.pricing.matching import PricedColumns, UnpriceableStone
 
@@ -45,13 +46,17 @@ class Mapped:
 class BatchOutcome:
     """``last_id`` is where the next batch of the pass begins; None when nothing was claimed.
 
-    ``payload_bytes`` is what the claimed payloads were together.
+    ``payload_bytes`` is what the claimed payloads were together, ``reasons`` how many were rejected by category, and
+    ``by_rule`` how many were priced by a rule that is not made for every stone, out of ``priced``.
     """
 
     processed: int
     rejected: int
     last_id: str | None
     payload_bytes: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    priced: int = 0
+    by_rule: int = 0
 
 
 async def consolidate_batch(
@@ -75,9 +80,11 @@ async def consolidate_batch(
     if claimed is None:
         return BatchOutcome(0, 0, None)
     changed: list[bytes] = []
+    by_rule = 0
     if quarantine is None:
         mapped = _map(claimed, mapper)
         priced = await _price(conn, feed, mapped)
+        by_rule = priced.count_by_rule()
         changed += await _write(conn, feed, claimed, mapped, priced)
     else:
         refused = Rejected("$", quarantine)
@@ -91,8 +98,15 @@ async def consolidate_batch(
         QUERIES["count_batch"],
         {"run_id": run_id, "processed": len(claimed), "rejected": len(mapped.rejected)},
     )
-    size = sum(map(len, claimed.payloads))
-    return BatchOutcome(len(claimed), len(mapped.rejected), max(claimed.stone_ids), size)
+    return BatchOutcome(
+        processed=len(claimed),
+        rejected=len(mapped.rejected),
+        last_id=max(claimed.stone_ids),
+        payload_bytes=sum(map(len, claimed.payloads)),
+        reasons=Counter(rejection_reason(why.json_path) for _, why in mapped.rejected),
+        priced=len(mapped.accepted),
+        by_rule=by_rule,
+    )
 
 
 def _map(claimed: Claimed, mapper: StoneMapper) -> Mapped:

@@ -23,6 +23,7 @@ from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
+from diamond_opus.observability import metrics
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone
 from diamond_opus.queue.protocol import Received
@@ -195,9 +196,11 @@ class Consolidator:
                 raise _RunOver(f"run {run.run_id} is {row[0] if row else 'gone'}")
             return await consolidate_batch(conn, run.run_id, run.feed, self._mappers[run.feed], **batch)
 
+        started = self._clock.monotonic()
         outcome = await run_in_transaction(self._pool, work)
         if outcome.last_id is not None:  # an empty batch writes nothing
             self._full_disk.note_room()
+            _measure(run.feed, outcome, self._clock.monotonic() - started)
         return outcome
 
     async def _finalise(self, run: Run) -> None:
@@ -294,6 +297,16 @@ class Consolidator:
         log.warning("consolidation_postponed", run_id=run.run_id, run_state=state, reason=str(error))
         if state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=run.feed)
+
+
+def _measure(feed: str, outcome: BatchOutcome, seconds: float) -> None:
+    """What a batch has done, for whoever watches."""
+    metrics.BATCH_SECONDS.labels(feed).observe(seconds)
+    metrics.STONES_CONSOLIDATED.labels(feed).inc(outcome.processed)
+    metrics.STONES_PRICED.labels(feed, "other").inc(outcome.by_rule)
+    metrics.STONES_PRICED.labels(feed, "default").inc(outcome.priced - outcome.by_rule)
+    for reason, stones in outcome.reasons.items():
+        metrics.STONES_REJECTED.labels(feed, reason).inc(stones)
 
 
 def _planned_ahead(run: Run, now: datetime) -> Alert:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -138,7 +138,7 @@ class PostgresBudget:
     """The budget as one row of ``request_budget``: evenly spaced slots, never a burst.
 
     The rate starts low, climbs while answers are good and quick, falls gently when they grow slow, and is
-    halved for everybody once per incident when the supplier throttles. ``on_rate`` is told the rate with each slot.
+    halved for everybody once per incident when the supplier throttles.
     """
 
     def __init__(
@@ -149,7 +149,6 @@ class PostgresBudget:
         *,
         max_per_second: float = 25.0,
         start_per_second: float = 2.0,
-        on_rate: Callable[[float], None] | None = None,
     ) -> None:
         if not 0 < start_per_second <= max_per_second:
             raise ValueError(f"a budget cannot start at {start_per_second}/s with at most {max_per_second}/s")
@@ -165,7 +164,6 @@ class PostgresBudget:
         self._climb = 0.0
         self._slack = 0.0
         self._times: dict[str, _AnswerTimes] = {}
-        self._on_rate = on_rate
         self._told_rate: float | None = None
         self._why_down: str | None = None
 
@@ -229,9 +227,7 @@ class PostgresBudget:
         return _Slot(told_at + wait_seconds, max(0.0, told_at - asked_at - server_seconds) / 2)
 
     def _tell_rate(self, rate: float) -> None:
-        """Each to whoever watches, and to the log when it is another one: after a halving, after a long climb."""
-        if self._on_rate is not None:
-            self._on_rate(rate)
+        """To the log, when it is another one: after a halving, after a long climb."""
         before = self._told_rate = self._told_rate or rate
         is_up = rate >= before * TOLD_FACTOR
         if not is_up and rate > before / TOLD_FACTOR:

@@ -23,7 +23,8 @@ from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.ingest.partition import PartitionReader
 from diamond_opus.ingest.read_range import Batch, ReadingSettings
-from diamond_opus.ingest.store import store_stones, store_unreadable
+from diamond_opus.ingest.store import Stored, store_stones, store_unreadable
+from diamond_opus.observability import metrics
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.messages import Consolidate, WorkDone, WorkItem
 from diamond_opus.queue.protocol import Queue, Received
@@ -95,6 +96,7 @@ class Worker:
         self._settings = settings
         self._outage = SupplierOutage(alerts)
         self._full_disk = FullDisk(alerts, clock)
+        self._claimed_at: dict[UUID, float] = {}  # by lease
 
     async def handle(self, message: Received) -> None:
         """One wake-up. Returns when there is nothing (more) to do here; raises nothing a retry of it could mend.
@@ -122,6 +124,14 @@ class Worker:
         log.info(
             "partition_started", run_id=item.run_id, partition_id=item.partition_id, attempt=claimed.attempt
         )
+        self._claimed_at[claimed.lease_token] = self._clock.monotonic()
+        try:
+            await self._attempt(source, item, claimed)
+        finally:
+            self._claimed_at.pop(claimed.lease_token, None)
+
+    async def _attempt(self, source: StoneSource, item: WorkItem, claimed: ClaimedPartition) -> None:
+        """Read it, and leave it as that ended."""
         if claimed.failures >= self._settings.max_attempts:
             error = "its workers stopped renewing their leases, again and again"
             await self._end_failed(item, claimed, error, final=True)
@@ -129,7 +139,7 @@ class Worker:
         try:
             await self._read(source, claimed)
         except LeaseLost as error:
-            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(error))
+            self._note_lost(claimed, error)
         except asyncio.CancelledError:
             await self._give_back(item, claimed)
             raise
@@ -180,7 +190,7 @@ class Worker:
                 claimed, self._outage.is_cause(error, source)
             )
         except LeaseLost as lost:
-            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            self._note_lost(claimed, lost)
             return
         await self._full_disk.tell(error, claimed.run_id)
         await self._end_failed(item, claimed, str(error), counts=counts, wait=error.retry_after_seconds)
@@ -208,12 +218,12 @@ class Worker:
     ) -> None:
         """Raw rows, cursor, lease: one transaction, and the fence first, so that a stranger's lease writes nothing."""
 
-        async def work(conn: AsyncConnection[Any]) -> None:
+        async def work(conn: AsyncConnection[Any]) -> Stored | None:
             is_new = await leases.advance_partition(
                 conn, claimed, progress, number=number, lease_seconds=self._settings.lease_seconds
             )
             if not is_new:
-                return
+                return None
             stored = await store_stones(conn, claimed.feed, claimed.run_id, asked, batch.stones)
             refused = [
                 (f"{claimed.run_id}:{claimed.partition_id}:refused:{sha256(row.payload).hexdigest()}", row)
@@ -222,9 +232,12 @@ class Worker:
             await store_unreadable(conn, claimed.feed, claimed.run_id, [*batch.unreadable, *refused])
             if stored.unchanged or refused:
                 await leases.note_stored(conn, claimed, unchanged=stored.unchanged, unreadable=len(refused))
+            return stored
 
-        await run_in_transaction(self._pool, work)
+        stored = await run_in_transaction(self._pool, work)
         self._full_disk.note_room()
+        if stored is not None:
+            _count(claimed.feed, batch, stored)
 
     async def _end_failed(
         self,
@@ -241,7 +254,7 @@ class Worker:
             async with self._pool.connection() as conn:
                 failures = 1 + await leases.count_failures(conn, claimed)
         except LeaseLost as lost:
-            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            self._note_lost(claimed, lost)
             return
         if final or (counts and failures >= self._settings.max_attempts):
             await self._end(claimed, PartitionState.FAILED, error=error)
@@ -290,11 +303,25 @@ class Worker:
         try:
             run_state = await run_in_transaction(self._pool, work)
         except LeaseLost as lost:
-            log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(lost))
+            self._note_lost(claimed, lost)
             return
         log.info("partition_ended", partition_id=claimed.partition_id, state=state, run_state=run_state)
         if state is not PartitionState.PENDING:
+            self._measure(claimed, state)
             await self._report(claimed, state, error, run_state)
+        else:
+            self._measure(claimed, "postponed" if delay_seconds else "given_back")
+
+    def _note_lost(self, claimed: ClaimedPartition, error: LeaseLost) -> None:
+        log.warning("lease_lost", partition_id=claimed.partition_id, reason=str(error))
+        self._measure(claimed, "lease_lost")
+
+    def _measure(self, claimed: ClaimedPartition, outcome: str) -> None:
+        """How long we had it. Not again for what we have left already, whose lease a late answer may find gone."""
+        claimed_at = self._claimed_at.pop(claimed.lease_token, None)
+        if claimed_at is not None:
+            seconds = self._clock.monotonic() - claimed_at
+            metrics.PARTITION_SECONDS.labels(claimed.feed, outcome).observe(seconds)
 
     async def _wake_catch_up(self, claimed: ClaimedPartition) -> None:
         async with self._pool.connection() as conn:
@@ -323,3 +350,14 @@ class Worker:
             await send(self._consolidate, [wake.to_message(wakes=0)])
         if run_state is RunState.FAILED:
             await tell_failures(self._pool, self._alerts, feed=claimed.feed)
+
+
+def _count(feed: str, batch: Batch, stored: Stored) -> None:
+    """What a commit has added, for whoever watches."""
+    refused = len(stored.refused)
+    metrics.PAGES_READ.labels(feed).inc(batch.pages)
+    metrics.STONES_READ.labels(feed).inc(batch.first_seen)
+    metrics.RAW_ROWS.labels(feed, "written").inc(len(batch.stones) - stored.unchanged - refused)
+    metrics.RAW_ROWS.labels(feed, "unchanged").inc(stored.unchanged)
+    if batch.unreadable or refused:
+        metrics.UNREADABLE.labels(feed).inc(len(batch.unreadable) + refused)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import Clock
 from diamond_opus.keys.api_keys import ApiKey, find_key, hash_key, touch_key
+from diamond_opus.observability.metrics import count_cache
 
 #: A revocation holds everywhere after this, and the few milliseconds of a query, at most.
 CACHE_SECONDS = 4.0
@@ -31,7 +32,9 @@ class KeyLookup:
         """The key that ``text`` is, if it may be used now. Raises the database's errors."""
         key_hash = hash_key(text)
         known = self._known.get(key_hash)
-        if known is None or known.until <= self._clock.monotonic():
+        is_remembered = known is not None and known.until > self._clock.monotonic()
+        count_cache("api_key", hit=is_remembered)
+        if not is_remembered:
             known = await self._load(key_hash)
         return known.key if known is not None and known.key.is_usable(self._clock.now()) else None
 

@@ -73,6 +73,12 @@ class PricedColumns:
         matched: NDArray[np.object_] = self.rule_ids[self.rule_index]
         return matched
 
+    def count_by_rule(self) -> int:
+        """How many were priced by a rule that is not made for every stone."""
+        # The last is what a stone without a rule gets, where the index -1 points.
+        is_own = np.array([*(not rule.takes_every_stone for rule in self.rules), False], np.bool_)
+        return int(np.count_nonzero(is_own[self.rule_index]))
+
 
 class RuleBook:
     """The active rules in their order, compiled; never changes, so any number of readers may share it.

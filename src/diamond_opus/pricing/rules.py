@@ -122,6 +122,17 @@ class PricingRule:
         )
 
     @property
+    def takes_every_stone(self) -> bool:
+        """Whether it has no criterion at all."""
+        return (
+            self.carat_min_hundredths is None
+            and self.carat_max_hundredths is None
+            and self.shapes is None
+            and self.lab_grown is None
+            and self.feed is None
+        )
+
+    @property
     def markup_ratio(self) -> Decimal:
         """What ``numeric(5,4)`` stores: 1.15 for fifteen percent."""
         return Decimal(self.markup_ratio_e4) / RATIO_SCALE

@@ -10,6 +10,7 @@ from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from diamond_opus.db.pool import patience
+from diamond_opus.observability.metrics import LEASE_RECOVERIES
 from diamond_opus.runs.model import (
     ClaimedPartition,
     LeaseLost,
@@ -40,12 +41,14 @@ async def claim_partition(
             claimed = await cursor.fetchone()
         if claimed is None:
             return None
-        await conn.execute(QUERIES["close_abandoned_attempts"], key)
+        abandoned = (await conn.execute(QUERIES["close_abandoned_attempts"], key)).rowcount
         await conn.execute(
             QUERIES["insert_attempt"],
             {**key, "attempt": claimed.attempt, "worker_id": worker_id, "payload": Jsonb(dict(payload))},
         )
         await conn.execute(QUERIES["start_ingesting"], {"run_id": run_id})
+    if abandoned:
+        LEASE_RECOVERIES.labels(claimed.feed).inc()
     return claimed
 
 

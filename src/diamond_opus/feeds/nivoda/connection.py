@@ -33,6 +33,7 @@ from diamond_opus.feeds.nivoda.errors import (
     show,
 )
 from diamond_opus.feeds.nivoda.token import TokenKeeper
+from diamond_opus.observability import metrics
 from diamond_opus.observability.logging import get_logger
 
 T = TypeVar("T")
@@ -42,6 +43,20 @@ PAUSE_SECONDS = 5.0
 
 #: How long what changes something may wait for a token and a slot before it leaves.
 ACTION_WAIT_SECONDS = 20.0
+
+#: The feed, as metrics call it.
+_FEED = "nivoda"
+
+#: What came of a request, by the class of its error; the first that fits.
+_OUTCOMES: Sequence[tuple[type[DiamondError], str]] = (
+    (Throttled, "throttled"),
+    (TokenRejected, "token_rejected"),
+    (WrongCredentials, "wrong_credentials"),
+    (NotSent, "not_sent"),
+    (BadAnswer, "bad_answer"),
+    (Retryable, "failed"),
+    (DiamondError, "refused"),
+)
 
 log = get_logger(__name__)
 
@@ -190,6 +205,7 @@ class NivodaConnection:
         await self._clock.sleep(wait)
 
     async def _exchange(self, question: Question[T], token: str | None, asked_at: float) -> T:
+        waits_since = self._clock.monotonic()
         try:
             async with asyncio.timeout(ACTION_WAIT_SECONDS if question.is_action else None):
                 await self._budget.acquire()
@@ -204,6 +220,7 @@ class NivodaConnection:
 
         check_time()
         sent_at = self._clock.monotonic()
+        metrics.BUDGET_WAIT_SECONDS.labels(_FEED).observe(sent_at - waits_since)
         try:
             value = await self._answer(question, token, check_time)
         except DiamondError as error:
@@ -215,6 +232,8 @@ class NivodaConnection:
     async def _report(self, operation: str, sent_at: float, error: DiamondError | None) -> None:
         seconds = self._clock.monotonic() - sent_at
         self._note(judge_health(error), error)
+        metrics.SUPPLIER_REQUESTS.labels(_FEED, operation, _outcome(error)).inc()
+        metrics.SUPPLIER_SECONDS.labels(_FEED, operation).observe(seconds)
         if isinstance(error, Throttled):
             pause = PAUSE_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds
             await self._budget.report(Outcome(operation, Verdict.THROTTLED, seconds, pause))
@@ -318,6 +337,12 @@ async def _check_time(
 #: Who stood still while the connection was made asks again whether the request may still leave.
 _LAST_WORD = aiohttp.TraceConfig()
 _LAST_WORD.on_connection_create_end.append(_check_time)
+
+
+def _outcome(error: DiamondError | None) -> str:
+    if error is None:
+        return "answered"
+    return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
 
 
 def _too_late(question: Question[Any]) -> TooLate:

@@ -1,0 +1,178 @@
+"""What the database knows is asked for seldom, told as it is, and its silence never stops a scrape."""
+
+import socket
+import time
+from collections.abc import Mapping
+from uuid import uuid4
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from diamond_opus.db.pool import Pool, open_pool
+from diamond_opus.domain.clock import ManualClock, SystemClock
+from diamond_opus.monitoring.gauges import REFRESH_SECONDS, Gauges, answer_scrape
+from diamond_opus.observability.metrics import DESCRIPTIONS
+from diamond_opus.queue.limits import LIMITS
+from diamond_opus.queue.postgres import PostgresQueue
+from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_ITEMS, Message
+from pipeline_builders import World
+from pipeline_supplier import Listed
+
+Samples = Mapping[tuple[str, tuple[str, ...]], float]
+
+
+async def scrape(gauges: Gauges) -> Samples:
+    """What the database knows, by metric and label values."""
+    body, _ = await answer_scrape(gauges, None)
+    return {
+        (sample.name, tuple(sample.labels[name] for name in DESCRIPTIONS[family.name].labels)): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        if family.name in DESCRIPTIONS and DESCRIPTIONS[family.name].from_database
+        for sample in family.samples
+    }
+
+
+async def execute(pool: Pool, statement: str) -> None:
+    async with pool.connection() as conn:
+        await conn.execute(statement.encode())
+
+
+async def test_an_empty_database_is_up_and_its_queues_are_empty(pool: Pool) -> None:
+    told = await scrape(Gauges(pool, SystemClock(), queues=QUEUES))
+
+    assert told["diamond_database_up", ()] == 1
+    assert told["diamond_database_size_bytes", ()] > 1_000_000
+    for queue in QUEUES:
+        assert told["diamond_queue_messages", (queue, "visible")] == 0
+        assert told["diamond_queue_messages", (queue, "hidden")] == 0
+        assert told["diamond_queue_oldest_message_age_seconds", (queue,)] == 0
+        assert told["diamond_queue_dead_letters", (queue,)] == 0
+    assert not [key for key in told if key[0].startswith(("diamond_feed", "diamond_run"))]
+
+
+async def test_queues_are_told_with_what_is_hidden_and_what_was_set_aside(pool: Pool) -> None:
+    queue = PostgresQueue(pool, WORK_ITEMS, LIMITS[WORK_ITEMS])
+    await queue.send([Message({"n": number}) for number in range(5)])
+    [first, second] = await queue.receive(2)
+    await queue.dead_letter(first, reason="broken")
+    await execute(pool, "UPDATE pgmq.q_work_items SET enqueued_at = enqueued_at - interval '1 hour'")
+
+    told = await scrape(Gauges(pool, SystemClock(), queues=QUEUES))
+
+    assert told["diamond_queue_messages", (WORK_ITEMS, "visible")] == 3
+    assert told["diamond_queue_messages", (WORK_ITEMS, "hidden")] == 1
+    assert told["diamond_queue_dead_letters", (WORK_ITEMS,)] == 1
+    assert told["diamond_queue_oldest_message_age_seconds", (WORK_ITEMS,)] == pytest.approx(3600, abs=30)
+    assert told["diamond_queue_messages", (CONSOLIDATE, "visible")] == 0
+    await queue.complete(second)
+
+
+async def test_queues_that_are_elsewhere_are_not_told_as_empty(pool: Pool) -> None:
+    told = await scrape(Gauges(pool, SystemClock()))
+
+    assert not [key for key in told if key[0].startswith("diamond_queue")]
+
+
+async def test_a_completed_run_makes_the_feed_fresh_and_failed_ones_are_counted_since(pool: Pool) -> None:
+    world = World(pool)
+    world.supplier.list(Listed("a"))
+    run = await world.run()
+    await execute(
+        pool,
+        "UPDATE run_metadata SET started_at = started_at - interval '2 h', updated_to = updated_to - interval '2 h'",
+    )
+
+    told = await scrape(Gauges(pool, SystemClock()))
+    assert told["diamond_feed_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_run_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_run_state", (run.feed, "completed")] == 1
+    assert told["diamond_run_state", (run.feed, "failed")] == 0
+    assert told["diamond_runs_unsuccessful", (run.feed,)] == 0
+
+    for _ in range(2):
+        failed = await world.plan()
+        await execute(pool, f"UPDATE run_metadata SET state = 'failed' WHERE run_id = '{failed.run_id}'")
+
+    told = await scrape(Gauges(pool, SystemClock()))
+    assert told["diamond_feed_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_run_state", (run.feed, "failed")] == 1
+    assert told["diamond_run_state", (run.feed, "completed")] == 0
+    assert told["diamond_runs_unsuccessful", (run.feed,)] == 2
+
+
+async def test_a_replay_and_a_forced_run_do_not_make_the_feed_fresh(pool: Pool) -> None:
+    world = World(pool)
+    world.supplier.list(Listed("a"))
+    run = await world.run()
+    await execute(pool, "UPDATE run_metadata SET forced = TRUE")
+
+    told = await scrape(Gauges(pool, SystemClock()))
+
+    assert ("diamond_feed_age_seconds", (run.feed,)) not in told
+
+
+async def test_the_supplier_its_budget_incidents_deliveries_and_upkeep_are_told(pool: Pool) -> None:
+    incident = uuid4()
+    await execute(
+        pool,
+        f"""
+        INSERT INTO supplier_health (feed, state, since, seen_at) VALUES ('nivoda', 'refusing', now(), now());
+        INSERT INTO request_budget (account, rate, next_slot_at, paused_until, updated_at) VALUES
+            ('of before', 9, now(), NULL, now() - interval '1 day'),
+            ('now', 12.5, now(), now() + interval '60 s', now());
+        INSERT INTO incidents (id, event, subject, severity, title, text) VALUES
+            ('{incident}', 'dead_letters', 'work-items', 'error', '', ''),
+            (gen_random_uuid(), 'dead_letters', 'work-done', 'error', '', '');
+        INSERT INTO incidents (event, severity, title, text, cleared_at, resolved_at) VALUES
+            ('run_late', 'warning', '', '', now(), now());
+        INSERT INTO alert_deliveries (incident_id, kind, channel) VALUES ('{incident}', 'opened', 'mail');
+        INSERT INTO upkeep (task, started_at, completed_at, error) VALUES
+            ('backup', now() - interval '50 h', now() - interval '48 h', NULL),
+            ('backup', now() - interval '1 h', now() - interval '1 h', 'no room'),
+            ('runs', now() - interval '1 h', NULL, NULL)
+        """,
+    )
+
+    told = await scrape(Gauges(pool, SystemClock()))
+
+    assert told["diamond_supplier_state", ("nivoda", "refusing")] == 1
+    assert told["diamond_supplier_state", ("nivoda", "answering")] == 0
+    assert told["diamond_supplier_budget_requests_per_second", ()] == 12.5
+    assert told["diamond_supplier_budget_pause_seconds", ()] == pytest.approx(60, abs=30)
+    assert told["diamond_incidents_open", ("dead_letters", "error")] == 2
+    assert ("diamond_incidents_open", ("run_late", "warning")) not in told
+    assert told["diamond_alerts_undelivered", ()] == 1
+    assert told["diamond_upkeep_age_seconds", ("backup",)] == pytest.approx(48 * 3600, abs=60)
+    assert ("diamond_upkeep_age_seconds", ("runs",)) not in told
+
+
+async def test_the_database_is_asked_once_in_fifteen_seconds_however_many_scrape(
+    pool: Pool, clock: ManualClock
+) -> None:
+    gauges = Gauges(pool, clock, queues=QUEUES)
+    queue = PostgresQueue(pool, WORK_ITEMS, LIMITS[WORK_ITEMS])
+    before = await scrape(gauges)
+    await queue.send([Message({})])
+    clock.advance(seconds=REFRESH_SECONDS - 1)
+
+    assert (await scrape(gauges))["diamond_queue_messages", (WORK_ITEMS, "visible")] == 0
+    clock.advance(seconds=1)
+    assert (await scrape(gauges))["diamond_queue_messages", (WORK_ITEMS, "visible")] == 1
+    assert before["diamond_queue_messages", (WORK_ITEMS, "visible")] == 0
+
+
+async def test_a_database_that_is_away_is_told_within_two_seconds_and_the_process_s_own_metrics_come(
+    pool: Pool, clock: ManualClock
+) -> None:
+    assert (await scrape(Gauges(pool, clock)))["diamond_database_up", ()] == 1
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        async with open_pool(url, application_name="diamond test", max_size=1) as away:
+            gauges = Gauges(away, clock)
+            started = time.monotonic()
+            told = await scrape(gauges)
+            assert time.monotonic() - started < 3
+            body, _ = await answer_scrape(gauges, None)
+
+    assert told == {("diamond_database_up", ()): 0}
+    assert b"process_resident_memory_bytes" in body
