@@ -22,6 +22,9 @@ SMALLEST_BATCH = 100
 #: Without knowing better, as many lanes as did best on two cores, where a third gained nothing.
 FIRST_LANES = 2
 
+#: What a clock may show as no time at all.
+_CLOCK_SECONDS = 1e-6
+
 #: The weight of the newest batch in the pace, and of the newest window in what is usual.
 _NEWEST = 0.3
 
@@ -60,8 +63,9 @@ class Tuning:
 
     def note(self, stones: int, seconds: float) -> None:
         """A batch of so many stones took so long, its waiting for a connection and its repetitions included."""
-        if stones <= 0 or seconds <= 0:
+        if stones <= 0:
             return
+        seconds = max(seconds, _CLOCK_SECONDS)
         newest = seconds / stones
         self._pace = newest if self._pace is None else self._pace + _NEWEST * (newest - self._pace)
         self._size = self._fitting(self._pace)
