@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
@@ -65,6 +67,53 @@ async def test_where_nobody_listens_nothing_was_delivered(scheme: str) -> None:
     answer = await channel.send(MESSAGE)
     assert answer.outcome is Outcome.AWAY
     assert answer.reason in ("NewConnectionError", "ConnectionRefusedError")
+
+
+class Mailbox:
+    """A mail server for one connection, which says what it is told to once it has the message."""
+
+    def __init__(self, last_word: bytes) -> None:
+        self._last_word = last_word
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.port = self._server.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        with connection, connection.makefile("rb") as lines:
+            connection.sendall(b"220 ready\r\n")
+            for line in lines:
+                if line.upper().startswith(b"DATA"):
+                    connection.sendall(b"354 go on\r\n")
+                    while next(lines) != b".\r\n":
+                        pass
+                    connection.sendall(self._last_word)
+                    return
+                connection.sendall(b"250 fine\r\n")
+
+
+@pytest.mark.parametrize(
+    ("last_word", "answer"),
+    [
+        (b"250 it is yours\r\n", Answer(Outcome.DELIVERED)),
+        (b"550 no\r\n", Answer(Outcome.AWAY, "SMTP 550")),
+        (b"", Answer(Outcome.UNKNOWN, "SMTPServerDisconnected")),
+    ],
+)
+async def test_a_mail_server_is_understood_as_well(last_word: bytes, answer: Answer) -> None:
+    with Mailbox(last_word) as mailbox:
+        [channel] = channels_of(
+            f"mailto://127.0.0.1:{mailbox.port}/?mode=insecure&from=a@example.com&to=b@example.com"
+        )
+        assert await channel.send(MESSAGE) == answer
 
 
 async def test_a_name_that_nobody_knows_is_as_nobody_there() -> None:

@@ -68,7 +68,7 @@ def _watch_requests() -> None:
 
     _watch(requests.Session, "request", _of_response, _of_http_error)
     _watch(smtplib.SMTP, "connect", lambda _: None, _of_no_connection)
-    _watch(smtplib.SMTP, "data", lambda _: None, _of_smtp_error)
+    _watch(smtplib.SMTP, "data", _of_smtp_reply, _of_smtp_error)
 
 
 def _watch(
@@ -119,6 +119,11 @@ def _of_http_error(error: Exception) -> Answer:
 
 def _of_no_connection(error: Exception) -> Answer:
     return Answer(Outcome.AWAY, type(error).__name__)
+
+
+def _of_smtp_reply(reply: Any) -> Answer:
+    status = int(reply[0])
+    return Answer(Outcome.DELIVERED if status == 250 else Outcome.AWAY, f"SMTP {status}")
 
 
 def _of_smtp_error(error: Exception) -> Answer:
