@@ -34,6 +34,10 @@ from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.feeds.trading import Trader
 from diamond_opus.ingest.read_range import ReadingSettings
 from diamond_opus.ingest.worker import AttemptSettings, Worker
+from diamond_opus.maintain.caretaker import Caretaker
+from diamond_opus.maintain.housekeeper import Housekeeper
+from diamond_opus.maintain.retention import Retention
+from diamond_opus.maintain.tasks import House
 from diamond_opus.monitoring.gauges import Gauges
 from diamond_opus.monitoring.look import Limits, Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
@@ -230,6 +234,13 @@ class Pipeline:
             seconds=self.settings.trade_watch_seconds, patience=Patience(settle=timedelta(seconds=settle))
         )
         return TradeWatch(self.desk(), holder=self.process_id, settings=settings)
+
+    def housekeeper(self, stop: asyncio.Event | None = None) -> Housekeeper:
+        house = House(self.pool, self.watermarks, self.queues, FEEDS)
+        return Housekeeper(house, self.clock, retention(self.settings), stop or asyncio.Event())
+
+    def caretaker(self) -> Caretaker:
+        return Caretaker(self.housekeeper(), cron=self.settings.maintain_cron, holder=self.process_id)
 
     async def consume_work(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         await consume(
@@ -442,6 +453,19 @@ def attempt_settings(settings: Settings) -> AttemptSettings:
         longest_backoff_seconds=settings.retry_longest_backoff_seconds,
         enough_percent=settings.auto_consolidation_success_threshold,
         reading=ReadingSettings(overlap=settings.worker_page_overlap, max_offset=settings.worker_max_offset),
+    )
+
+
+def retention(settings: Settings) -> Retention:
+    return Retention(
+        raw_days=settings.raw_retention_days,
+        deleted_stone_days=settings.deleted_stone_retention_days,
+        run_days=settings.run_retention_days,
+        density_days=settings.density_retention_days,
+        error_log_days=settings.error_log_retention_days,
+        audit_days=settings.audit_retention_days,
+        incident_days=settings.incident_retention_days,
+        dead_letter_days=settings.dead_letter_retention_days,
     )
 
 

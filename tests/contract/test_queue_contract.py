@@ -334,6 +334,18 @@ async def test_a_dead_letter_is_replayed_once(bench: Bench) -> None:
     assert len(await bench.queue.receive(10, wait_seconds=0)) == 1
 
 
+async def test_only_dead_letters_that_are_old_enough_are_forgotten(bench: Bench) -> None:
+    await set_aside(bench, 1, 2)
+    await bench.send(3)
+
+    assert await bench.queue.purge_dead_letters(datetime(2020, 1, 1, tzinfo=UTC)) == 0
+    assert len(await bench.queue.dead_letters()) == 2
+    assert await bench.queue.purge_dead_letters(datetime(2200, 1, 1, tzinfo=UTC)) == 2
+
+    assert await bench.queue.dead_letters() == []
+    assert (await bench.receive_one()).id == "id-3"
+
+
 @pytest.mark.parametrize("unknown", ["999999", "no such id", "", "-1", "9" * 40])
 async def test_replaying_what_is_not_there_says_so(bench: Bench, unknown: str) -> None:
     assert await bench.queue.replay(unknown) is False

@@ -11,10 +11,11 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.domain.clock import Clock, ManualClock, SystemClock
+from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.runs import store
 from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
-from diamond_opus.schedule.cron import CronScheduler, CronSettings, Start, choose_start, due
+from diamond_opus.schedule.cron import CronScheduler, CronSettings, Start, choose_start
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 

@@ -6,7 +6,18 @@ import sys
 import psycopg
 import typer
 
-from diamond_opus.cli import access, alerts, database, demo, doctor, pipeline, processes, runs, simulator
+from diamond_opus.cli import (
+    access,
+    alerts,
+    database,
+    demo,
+    doctor,
+    maintenance,
+    pipeline,
+    processes,
+    runs,
+    simulator,
+)
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.observability.logging import get_logger
@@ -21,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for room in (demo, pipeline, processes, runs, simulator, doctor):
+for room in (demo, pipeline, processes, runs, maintenance, simulator, doctor):
     room.register(app)
 app.add_typer(access.keys, name="keys")
 app.add_typer(alerts.alerts, name="alerts")

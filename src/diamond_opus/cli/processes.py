@@ -32,6 +32,9 @@ log = get_logger("cli")
 #: What a process takes beside its consumers' connections: the queues' own calls and the sweeper's.
 _SPARE_CONNECTIONS = 2
 
+#: Housekeeping works on one at a time, and may hold it for minutes.
+_HOUSEKEEPING_CONNECTIONS = 1
+
 
 def register(app: typer.Typer) -> None:
     for command in (up, worker, consolidator, api, openapi):
@@ -87,14 +90,16 @@ def consolidator(
 
 
 async def _consolidator(settings: Settings, until_idle: bool, listener: socket.socket | None) -> None:
-    least = settings.consolidator_concurrency + _SPARE_CONNECTIONS
+    least = settings.consolidator_concurrency + _SPARE_CONNECTIONS + _HOUSEKEEPING_CONNECTIONS
     async with _process(settings, "consolidator", least_connections=least) as process:
         if until_idle:
             await consolidate_until_idle(process.pipeline, process.stop)
             await process.pipeline.deliverer().flush()
         else:
             await process.run(
-                process.pipeline.consume_consolidation(process.stop), *process.monitored_on(listener)
+                process.pipeline.consume_consolidation(process.stop),
+                process.pipeline.caretaker().run(process.stop),
+                *process.monitored_on(listener),
             )
 
 
@@ -128,7 +133,7 @@ def up() -> None:
 async def _up(settings: Settings, listener: socket.socket, watched: socket.socket | None) -> None:
     from diamond_opus.cli.api_server import serve_api
 
-    least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS
+    least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS + _HOUSEKEEPING_CONNECTIONS
     async with _process(settings, "up", least_connections=least) as process:
         pipeline, stop = process.pipeline, process.stop
         await process.run(
@@ -136,6 +141,7 @@ async def _up(settings: Settings, listener: socket.socket, watched: socket.socke
             pipeline.consume_work(stop),
             pipeline.consume_consolidation(stop),
             pipeline.trade_watch().run(stop),
+            pipeline.caretaker().run(stop),
             *(_cron(pipeline, feed).run(stop) for feed in FEEDS),
             *process.monitored_on(watched),
         )

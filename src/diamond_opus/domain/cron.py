@@ -1,4 +1,4 @@
-"""When a cron expression calls."""
+"""When a cron expression calls, and whether its last call was followed."""
 
 from datetime import datetime, timedelta
 
@@ -19,3 +19,17 @@ def last_call(cron: str, at: datetime) -> datetime | None:
     except CroniterBadDateError:
         return None
     return called_at
+
+
+def due(now: datetime, cron: str, last_started_at: datetime | None) -> bool:
+    """Whether the last call has had no start since; nothing ever started is due at once.
+
+    What is never called is never due: a way to switch it off.
+
+    >>> from datetime import UTC
+    >>> three = datetime(2026, 1, 2, 3, tzinfo=UTC)
+    >>> due(three, "0 2 * * *", three.replace(hour=1)), due(three, "0 2 * * *", three.replace(hour=2))
+    (True, False)
+    """
+    called_at = last_call(cron, now)
+    return called_at is not None and (last_started_at is None or last_started_at < called_at)

@@ -91,6 +91,12 @@ class MemoryQueue:
             for number, s in oldest
         ]
 
+    async def purge_dead_letters(self, before: datetime) -> int:
+        old = [number for number, stored in self._dead.items() if stored.visible_at < before]
+        for number in old:
+            del self._dead[number]
+        return len(old)
+
     async def replay(self, dead_letter_id: str) -> bool:
         number = int(dead_letter_id) if dead_letter_id.isdecimal() else -1
         stored = self._dead.pop(number, None)
@@ -141,7 +147,9 @@ class MemoryQueue:
 
     def _bury(self, number: int, reason: str, description: str) -> None:
         stored = self._messages.pop(number)
-        self._dead[number] = replace(stored, reason=reason, description=description)
+        self._dead[number] = replace(
+            stored, reason=reason, description=description, visible_at=self._clock.now()
+        )
 
     def _lease_end(self) -> datetime:
         return self._clock.now() + timedelta(seconds=self._limits.lease_seconds)

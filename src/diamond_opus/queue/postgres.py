@@ -147,6 +147,9 @@ class PostgresQueue:
             return False
         return bool(await self._fetch("replay_dead_letter", {"msg_id": number}))
 
+    async def purge_dead_letters(self, before: datetime) -> int:
+        return len(await self._fetch("purge_dead_letters", {"before": before}))
+
     async def depth(self) -> QueueDepth:
         """Counts every message: for people and dashboards, not for each poll."""
         [(visible, hidden, oldest_age_seconds, dead)] = await self._fetch("measure_queue", {})

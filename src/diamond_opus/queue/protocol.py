@@ -78,3 +78,9 @@ class Queue(Protocol):
     async def replay(self, dead_letter_id: str) -> bool:
         """Send a dead letter again; False when it is no longer there."""
         ...
+
+    async def purge_dead_letters(self, before: datetime) -> int:
+        """Forget those whose message was sent before this moment, or set aside, where the transport knows that; returns
+        how many.
+        """
+        ...

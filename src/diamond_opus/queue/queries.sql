@@ -77,6 +77,12 @@ WITH gone AS (
 SELECT pgmq.send(%(queue)s, message, headers - 'deadLetter', 0)
 FROM gone
 
+-- name: purge_dead_letters
+-- A dead letter's own time in its queue begins when it is set aside.
+DELETE FROM {dead_queue}
+WHERE enqueued_at < %(before)s
+RETURNING msg_id
+
 -- name: measure_queue
 SELECT
     live.queue_visible_length AS visible,

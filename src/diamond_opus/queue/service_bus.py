@@ -190,9 +190,25 @@ class ServiceBusQueue:
                     f"{self._name}: dead letter {number} is in somebody else's hands; try again later"
                 )
             finally:
-                for message in passed:
-                    with suppress(AzureError, MessageAlreadySettled):  # its lock may have ended meanwhile
-                        await receiver.abandon_message(message)
+                await _give_back(receiver, passed)
+
+    async def purge_dead_letters(self, before: datetime) -> int:
+        """The bus knows when a message was sent, and keeps a dead letter for ever. Ends where none is old enough."""
+        purged = 0
+        passed: list[ServiceBusReceivedMessage] = []
+        async with self._replaying, self._open_dead_letters() as receiver:
+            try:
+                while messages := await receiver.receive_messages(20, max_wait_time=1):
+                    old = [message for message in messages if _sent_at(message) < before]
+                    passed += [message for message in messages if message not in old]
+                    for message in old:
+                        await receiver.complete_message(message)
+                    purged += len(old)
+                    if not old:
+                        break
+            finally:
+                await _give_back(receiver, passed)
+        return purged
 
     async def close(self) -> None:
         """Does not wait for those who are at it: what they have in hand comes again."""
@@ -339,6 +355,17 @@ def _received(message: ServiceBusReceivedMessage, leased_until: datetime) -> Rec
         leased_until,
         message,
     )
+
+
+async def _give_back(receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
+    for message in messages:
+        with suppress(AzureError, MessageAlreadySettled):  # its lock may have ended meanwhile
+            await receiver.abandon_message(message)
+
+
+def _sent_at(message: ServiceBusReceivedMessage) -> datetime:
+    """In the future for a message whose time the bus does not tell: it is not known to be old."""
+    return message.enqueued_time_utc or datetime.max.replace(tzinfo=UTC)
 
 
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:

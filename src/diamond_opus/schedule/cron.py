@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from diamond_opus.db.pool import Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
-from diamond_opus.domain.cron import last_call
+from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import DiamondError, Retryable
 from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
@@ -34,20 +34,6 @@ _QUERIES = load_queries("diamond_opus.schedule", "cron.sql")
 
 #: Plans a run of this type (None: whatever RUN_TYPE and the watermark say) and wakes its workers.
 StartRun = Callable[[RunType | None], Awaitable[UUID]]
-
-
-def due(now: datetime, cron: str, last_started_at: datetime | None) -> bool:
-    """Whether the newest moment that ``cron`` names has had no start since; nothing ever started is due at once.
-
-    An expression that names no moment at all, such as ``0 0 31 2 *``, is never due: a way to switch it off.
-
-    >>> from datetime import UTC
-    >>> three = datetime(2026, 1, 2, 3, tzinfo=UTC)
-    >>> due(three, "0 2 * * *", three.replace(hour=1)), due(three, "0 2 * * *", three.replace(hour=2))
-    (True, False)
-    """
-    called_at = last_call(cron, now)
-    return called_at is not None and (last_started_at is None or last_started_at < called_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,279 @@
+"""What goes, task by task: each a series of short transactions, so that a kill loses one of them and nobody waits long.
+
+Where a task stands is in the data itself: what was not done is found by the next one.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Protocol
+
+from psycopg import sql
+from psycopg.rows import dict_row, scalar_row
+
+from diamond_opus.db.changes import announce_changes, record_changes
+from diamond_opus.db.pool import Connection, Pool, patience
+from diamond_opus.maintain.retention import Cutoffs
+from diamond_opus.maintain.upkeep import QUERIES
+from diamond_opus.queue.protocol import Queue
+from diamond_opus.watermark.protocol import WatermarkStore
+
+#: A table is vacuumed when so many of its rows, and such a share of them, are dead.
+_FEWEST_DEAD = 1_000
+_DEAD_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is kept in order, and how many rows a transaction may touch."""
+
+    pool: Pool
+    watermarks: WatermarkStore
+    queues: Mapping[str, Queue]
+    feeds: Sequence[str]
+    batch_rows: int = 1_000
+
+
+class Task(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def about(self) -> str:
+        """What goes, in a few words."""
+        ...
+
+    def before(self, cutoffs: Cutoffs, /) -> datetime | None:
+        """What is older goes; None for a task that does not ask for an age."""
+        ...
+
+    async def count(self, house: House, cutoffs: Cutoffs, /) -> int | None:
+        """How many rows would go; None where that cannot be told without doing it."""
+        ...
+
+    def batches(self, house: House, cutoffs: Cutoffs, /) -> AsyncIterator[int]:
+        """Do it; after each transaction comes the number of rows that went with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OldRows:
+    """Rows of tables that go by their age alone: ``tables`` are selections of ``queries.sql`` by table."""
+
+    name: str
+    about: str
+    kept_by: str
+    tables: Mapping[str, str]
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        moment: datetime = getattr(cutoffs, self.kept_by)
+        return moment
+
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        before = self.before(cutoffs)
+        return sum([await _count(house, query, before=before) for query in self.tables.values()])
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        for table, query in self.tables.items():
+            statement = _with_selection("delete_batch", query, table=sql.Identifier(table))
+            async for rows in _repeat(house, statement, self.before(cutoffs)):
+                yield rows
+
+
+class RawPayloads:
+    """The supplier's answers about stones that are long gone."""
+
+    name = "raw_payloads"
+    about = "payloads of stones that are gone"
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        return cutoffs.raw
+
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        return await _count(house, "old_payloads", before=cutoffs.raw)
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        statement = _with_selection("drop_payloads", "old_payloads")
+        while True:
+            async with house.pool.connection() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+                await cursor.execute(statement, {"before": cutoffs.raw, "limit": house.batch_rows})
+                [rows] = await cursor.fetchall()
+            yield rows
+            if rows < house.batch_rows:
+                return
+
+
+class Rejections:
+    """Stones in quarantine: those that left it long ago, and those that are gone from the supplier."""
+
+    name = "rejected_stones"
+    about = "settled rejections, and those of stones that are gone"
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        return cutoffs.raw
+
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        queries = ("resolved_rejections", "gone_rejections")
+        return sum([await _count(house, query, before=cutoffs.raw) for query in queries])
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        settled = _with_selection(
+            "delete_batch", "resolved_rejections", table=sql.Identifier("rejected_diamonds")
+        )
+        for statement in (settled, _with_selection("forget_rejections", "gone_rejections")):
+            async for rows in _repeat(house, statement, cutoffs.raw):
+                yield rows
+
+
+class DeletedStones:
+    """Diamonds that were removed long ago and that nobody here ever traded, with what is left of their answers."""
+
+    name = "deleted_stones"
+    about = "removed stones without holds, orders or marks"
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        return cutoffs.deleted_stones
+
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        return await _count(house, "deleted_stones", before=cutoffs.deleted_stones)
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        statement = _with_selection("purge_stones", "deleted_stones")
+        values = {"before": cutoffs.deleted_stones, "limit": house.batch_rows}
+        while True:
+            async with house.pool.connection() as conn, conn.transaction():
+                await announce_changes(conn)
+                purged = await _rows(conn, statement, values)
+                for feed, stones in groupby(sorted(purged, key=itemgetter("feed")), itemgetter("feed")):
+                    await record_changes(conn, feed, [stone["id"] for stone in stones])
+            yield len(purged)
+            if len(purged) < house.batch_rows:
+                return
+
+
+class OldRuns:
+    """Runs with their partitions, attempts, warnings and removal candidates."""
+
+    name = "runs"
+    about = "runs, with their partitions and attempts"
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        return cutoffs.runs
+
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        return await _count(house, "old_runs", before=cutoffs.runs, named=await _named(house))
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        """One run at a time, and a run with many candidates in several steps."""
+        take = _with_selection("take_old_run", "old_runs")
+        asked = {"before": cutoffs.runs, "named": await _named(house)}
+        while True:
+            async with house.pool.connection() as conn, conn.transaction():
+                runs = await _rows(conn, take, asked)
+                if not runs:
+                    return
+                run = {"run_id": runs[0]["run_id"], "limit": house.batch_rows}
+                candidates = await conn.execute(QUERIES["delete_candidates"], run)
+                is_last = candidates.rowcount < house.batch_rows
+                if is_last:
+                    await conn.execute(QUERIES["delete_run"], run)
+            yield int(is_last)
+
+
+class DeadLetters:
+    """Messages that were set aside long ago; each was a wake-up, so nothing is lost with it."""
+
+    name = "dead_letters"
+    about = "messages that were set aside"
+
+    def before(self, cutoffs: Cutoffs) -> datetime:
+        return cutoffs.dead_letters
+
+    async def count(self, _house: House, _cutoffs: Cutoffs, /) -> None:
+        """No queue tells the age of what it keeps."""
+
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
+        for queue in house.queues.values():
+            yield await queue.purge_dead_letters(cutoffs.dead_letters)
+
+
+class Bloat:
+    """Dead rows, made free for new ones where there are many: what the tasks before left, and what runs did."""
+
+    name = "vacuum"
+    about = "dead rows, made free for new ones"
+
+    def before(self, _cutoffs: Cutoffs, /) -> None:
+        return None
+
+    async def count(self, house: House, _cutoffs: Cutoffs, /) -> int:
+        async with house.pool.connection() as conn:
+            return sum(table["dead"] for table in await self._bloated(conn))
+
+    async def batches(self, house: House, _cutoffs: Cutoffs, /) -> AsyncIterator[int]:
+        async with house.pool.connection() as conn:
+            tables = await self._bloated(conn)
+        for table in tables:
+            name = sql.Identifier(table["schemaname"], table["relname"])
+            with patience():
+                async with house.pool.connection() as conn:
+                    await conn.execute(sql.SQL("VACUUM (ANALYZE) {}").format(name))
+            yield table["dead"]
+
+    async def _bloated(self, conn: Connection) -> list[dict[str, Any]]:
+        return await _rows(
+            conn, QUERIES["bloated_tables"], {"fewest": _FEWEST_DEAD, "share": str(_DEAD_SHARE)}
+        )
+
+
+#: In this order: what the catalogue needs no more, then the records of how it came about, then the room they leave.
+TASKS: Sequence[Task] = (
+    Rejections(),
+    RawPayloads(),
+    DeletedStones(),
+    OldRuns(),
+    OldRows("density_scans", "heatmap scans", "density", {"density_scans": "density_scans"}),
+    OldRows("error_logs", "recorded errors", "error_logs", {"error_logs": "error_logs"}),
+    OldRows("audit_log", "who did what", "audit", {"audit_log": "audit_log"}),
+    OldRows("incidents", "incidents that are over", "incidents", {"incidents": "incidents"}),
+    OldRows("upkeep", "records like these", "runs", {"upkeep": "upkeep"}),
+    OldRows("dataset_changes", "which stones changed", "changes", {"dataset_changes": "dataset_changes"}),
+    OldRows("request_signatures", "expired signatures", "now", {"request_signatures": "request_signatures"}),
+    DeadLetters(),
+    Bloat(),
+)
+
+
+def _with_selection(query: str, selection: str, **parts: sql.Composable) -> sql.Composed:
+    return sql.SQL(QUERIES[query]).format(selection=sql.SQL(QUERIES[selection]), **parts)
+
+
+async def _count(house: House, selection: str, **values: Any) -> int:
+    async with house.pool.connection() as conn:
+        with patience():
+            [row] = await _rows(conn, _with_selection("count_rows", selection), values)
+    return int(row["rows"])
+
+
+async def _repeat(house: House, statement: sql.Composed, before: datetime) -> AsyncIterator[int]:
+    """The statement, each time in a transaction of its own, until it finds no full batch any more."""
+    while True:
+        async with house.pool.connection() as conn:
+            cursor = await conn.execute(statement, {"before": before, "limit": house.batch_rows})
+        yield cursor.rowcount
+        if cursor.rowcount < house.batch_rows:
+            return
+
+
+async def _rows(conn: Connection, statement: Any, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+async def _named(house: House) -> list[str]:
+    """The runs that the watermarks name: by them a plan knows that the watermark is this database's own."""
+    found = [await house.watermarks.read(feed) for feed in house.feeds]
+    return [watermark.last_run_id for watermark in found if watermark and watermark.last_run_id]
