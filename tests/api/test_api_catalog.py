@@ -248,6 +248,21 @@ async def test_the_raw_answer_is_the_supplier_s_own_text(api: Api) -> None:
     )
     answer = await api.client.get(f"{SEARCH}/{stone_id}/raw", headers=await api.key("admin"))
     assert f'"payload":{payload}' in answer.text
+    assert answer.json()["data"]["payloadDroppedAt"] is None
     assert (
         await api.client.get(f"{SEARCH}/{stone_id}/raw", headers=await api.key("cost"))
     ).status_code == 403
+
+
+async def test_a_raw_answer_that_was_dropped_says_so_and_since_when(api: Api) -> None:
+    stone_id = await api.add_stone()
+    await api.execute(
+        f"""INSERT INTO raw_diamonds (feed, supplier_stone_id, id, run_id, offer_id, payload, payload_hash,
+            asked_lab_grown, fetched_at, last_seen_at, last_seen_run_id, removed_at, updated_at)
+            VALUES ('nivoda', 'secret-stone', '{stone_id}', gen_random_uuid(), 'o', 'null', '', FALSE, now(),
+            now(), gen_random_uuid(), '2026-01-01', '2026-04-02T05:00:00Z')"""
+    )
+    answer = await api.client.get(f"{SEARCH}/{stone_id}/raw", headers=await api.key("admin"))
+    data = answer.json()["data"]
+    assert (data["payload"], data["payloadHash"]) == (None, "")
+    assert data["payloadDroppedAt"].startswith("2026-04-02T05:00:00")

@@ -1,6 +1,7 @@
 """A plan is stored whole or not at all, asks no more counts than it may, and fixes its window before the first."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -9,6 +10,7 @@ from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.protocol import WORK_ITEMS
 from diamond_opus.runs import store
 from diamond_opus.runs.model import RunState, RunType
+from diamond_opus.watermark.memory import MemoryWatermarkStore
 from diamond_opus.watermark.protocol import Watermark
 from pipeline_builders import Pool, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
@@ -255,3 +257,47 @@ async def test_a_run_of_another_feed_is_not_woken_by_this_feeds_plan(world: Worl
     async with world.pool.connection() as conn:
         due = await store.take_due_runs(conn, quiet_seconds=0, feed="another")
     assert [run.wakes for run in due] == [1]
+
+
+async def test_a_watermark_of_another_state_of_the_database_is_not_believed(world: World) -> None:
+    """A restored database is older than a watermark that is kept elsewhere; changes between them would be missed."""
+    world.watermarks = MemoryWatermarkStore()
+    world.process = world.another_process()
+    first = await world.run(RunType.FULL)
+    present = await world.watermarks.read(FEED)
+    assert present is not None
+    later = Watermark(datetime.now(UTC), str(uuid4()), None)
+    await world.watermarks.write(FEED, later, expected_version=present.version)
+
+    run = await world.run(None)
+
+    assert run.run_type is RunType.INCREMENTAL
+    assert run.updated_from == first.updated_to - timedelta(minutes=15)
+    assert world.alerts.events == ["watermark_ahead"]
+    moved = await world.watermarks.read(FEED)
+    assert moved is not None
+    assert (moved.last_updated_at, moved.last_run_id) == (run.updated_to, str(run.run_id))
+    assert (await world.run(None)).updated_from == run.updated_to - timedelta(minutes=15)
+    assert world.alerts.events == ["watermark_ahead"]
+
+
+async def test_a_watermark_over_an_empty_database_is_not_believed_either(world: World) -> None:
+    world.watermarks = MemoryWatermarkStore()
+    world.process = world.another_process()
+    await world.watermarks.write(
+        FEED, Watermark(datetime.now(UTC), "a run of elsewhere", None), expected_version=None
+    )
+
+    run = await world.run(None)
+
+    assert (run.run_type, run.updated_from) == (RunType.FULL, None)
+
+
+async def test_a_watermark_that_a_person_set_without_a_run_is_believed(world: World) -> None:
+    await world.run(RunType.FULL)
+    present = await world.watermarks.read(FEED)
+    assert present is not None
+    wanted = Watermark(datetime.now(UTC) - timedelta(days=9), None, None)
+    await world.watermarks.write(FEED, wanted, expected_version=present.version)
+
+    assert (await world.run(None)).updated_from == wanted.last_updated_at - timedelta(minutes=15)

@@ -2169,9 +2169,10 @@ export interface QualityAnswer {
 }
 
 /**
- * Exactly as it was received.
+ * Exactly as it was received; null when it was dropped.
+ * @nullable
  */
-export type RawAnswerPayload = { [key: string]: unknown };
+export type RawAnswerPayload = { [key: string]: unknown } | null;
 
 /**
  * The supplier's own words about a stone.
@@ -2182,10 +2183,18 @@ export interface RawAnswer {
   offerId: string;
   /** The run that brought this payload. */
   runId: string;
-  /** Exactly as it was received. */
+  /**
+     * Exactly as it was received; null when it was dropped.
+     * @nullable
+     */
   payload: RawAnswerPayload;
-  /** Its SHA-256. */
+  /** Its SHA-256; empty when it was dropped. */
   payloadHash: string;
+  /**
+     * When it was dropped, because the stone was gone for RAW_RETENTION_DAYS.
+     * @nullable
+     */
+  payloadDroppedAt: string | null;
   askedLabGrown: boolean;
   /** Whole dollars, as is asked_price_to. */
   askedPriceFrom: number;
@@ -4735,6 +4744,8 @@ export const getReadRawAnswerUrl = (id: string,) => {
 
 /**
  * The newest payload, byte for byte as it was received, also of a stone that was removed.
+ *
+ * Of one that is gone for long it was dropped: then it is null, and `payloadDroppedAt` says since when.
  *
  * Needs the permission `admin`.
  * @summary The supplier's own answer about a stone

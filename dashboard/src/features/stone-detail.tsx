@@ -109,7 +109,18 @@ function RawAnswer({ id }: { id: string }) {
   return (
     <Panel title="What the supplier sent">
       {isWanted ? (
-        <Answer of={raw}>{(data) => <Payload value={data.payload} path="$" />}</Answer>
+        <Answer of={raw}>
+          {(data) =>
+            data.payloadDroppedAt ? (
+              <p>
+                The stone has been gone for long: its payload was dropped at{" "}
+                {formatMoment(data.payloadDroppedAt)}.
+              </p>
+            ) : (
+              <Payload value={data.payload} path="$" />
+            )
+          }
+        </Answer>
       ) : (
         <Button onClick={() => setWanted(true)}>Show it</Button>
       )}

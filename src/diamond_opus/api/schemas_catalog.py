@@ -101,8 +101,13 @@ class RawAnswer(Answer):
     supplier_stone_id: str
     offer_id: str
     run_id: UUID = Field(description="The run that brought this payload.")
-    payload: dict[str, Any] = Field(description="Exactly as it was received.")
-    payload_hash: str = Field(description="Its SHA-256.")
+    payload: dict[str, Any] | None = Field(
+        description="Exactly as it was received; null when it was dropped."
+    )
+    payload_hash: str = Field(description="Its SHA-256; empty when it was dropped.")
+    payload_dropped_at: datetime | None = Field(
+        description="When it was dropped, because the stone was gone for RAW_RETENTION_DAYS."
+    )
     asked_lab_grown: bool
     asked_price_from: int = Field(description="Whole dollars, as is asked_price_to.")
     asked_price_to: int | None

@@ -8,11 +8,12 @@ WHERE id = %(id)s
   AND status = 'active';
 
 -- name: raw_answer
--- The payload exactly as it was received, and what was asked when it came.
+-- The payload exactly as it was received, and what was asked when it came. One without a hash was dropped by housekeeping
+-- (maintain/queries.sql), when the row was changed last.
 SELECT
     r.feed, r.supplier_stone_id, r.offer_id, r.run_id, r.payload::text AS payload, r.payload_hash, r.asked_lab_grown,
     r.asked_price_from, r.asked_price_to, r.consolidated, r.consolidated_at, r.fetched_at, r.last_seen_at,
-    r.last_seen_run_id, r.removed_at
+    r.last_seen_run_id, r.removed_at, CASE WHEN r.payload_hash = '' THEN r.updated_at END AS payload_dropped_at
 FROM diamonds AS d
 JOIN raw_diamonds AS r ON r.feed = d.feed AND r.supplier_stone_id = d.supplier_stone_id
 WHERE d.id = %(id)s;

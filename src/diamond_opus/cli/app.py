@@ -9,6 +9,7 @@ import typer
 from diamond_opus.cli import (
     access,
     alerts,
+    backup,
     database,
     demo,
     doctor,
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for room in (demo, pipeline, processes, runs, maintenance, simulator, doctor):
+for room in (demo, pipeline, processes, runs, maintenance, backup, simulator, doctor):
     room.register(app)
 app.add_typer(access.keys, name="keys")
 app.add_typer(alerts.alerts, name="alerts")

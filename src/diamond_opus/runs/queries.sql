@@ -37,6 +37,23 @@ FROM run_metadata
 WHERE feed = %(feed)s
   AND state IN ('planned', 'ingesting', 'ingested', 'consolidating');
 
+-- name: is_complete
+SELECT EXISTS (
+    SELECT FROM run_metadata
+    WHERE run_id::text = %(run_id)s
+      AND state = 'completed'
+);
+
+-- name: newest_watermark
+-- Where the watermark was when that run ended: a person may have set it back while it ran.
+SELECT watermark_after
+FROM run_metadata
+WHERE feed = %(feed)s
+  AND state = 'completed'
+  AND watermark_after IS NOT NULL
+ORDER BY completed_at DESC
+LIMIT 1;
+
 -- name: list_partitions
 SELECT
     run_id, partition_id, kind, lab_grown, price_from, price_to, state, expected_records, fetched_records,

@@ -261,6 +261,21 @@ async def take_run(conn: AsyncConnection[Any], run_id: UUID) -> DueRun:
     return due
 
 
+async def is_complete(conn: AsyncConnection[Any], run_id: str) -> bool:
+    """Whether this database knows a run of that name, whatever the name is, and knows it complete."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(QUERIES["is_complete"], {"run_id": run_id})
+        return bool(the(await cursor.fetchone()))
+
+
+async def newest_watermark(conn: AsyncConnection[Any], feed: str) -> datetime | None:
+    """Where the watermark was at the end of the newest run that moved it or found it; None without one."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(QUERIES["newest_watermark"], {"feed": feed})
+        moment: datetime | None = await cursor.fetchone()
+    return moment
+
+
 async def database_time(conn: AsyncConnection[Any]) -> datetime:
     """The server's clock: the one clock that all processes share."""
     async with conn.cursor(row_factory=scalar_row) as cursor:

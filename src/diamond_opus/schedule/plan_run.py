@@ -23,7 +23,7 @@ from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import PartitionPlan, RunPlan, RunRefused, RunType
 from diamond_opus.schedule.count_density import OnCount, Scan, count_density
 from diamond_opus.wakeups import wake_partitions, wake_runs
-from diamond_opus.watermark.protocol import WatermarkStore
+from diamond_opus.watermark.protocol import Watermark, WatermarkStore
 
 log = get_logger("schedule")
 
@@ -71,6 +71,9 @@ async def plan_run(
     watermark = await watermarks.read(feed)
     before = watermark.last_updated_at if watermark else None
     is_ahead = before is not None and before > updated_to
+    is_foreign = watermark is not None and not is_ahead and not await _is_our_own(pool, watermark)
+    if is_foreign and before is not None:
+        before = await _known_to(pool, feed, before)
     chosen = run_type or (RunType.FULL if before is None or is_ahead else RunType.INCREMENTAL)
     updated_from = None
     if chosen is RunType.INCREMENTAL and before is not None and not is_ahead:
@@ -93,6 +96,8 @@ async def plan_run(
     )
     if is_ahead:
         await _warn_of_watermark(alerts, plan, run_id)
+    if is_foreign and watermark is not None:
+        await _warn_of_foreign_watermark(alerts, plan, run_id, watermark)
     if not plan.expected_records:
         await _warn_of_empty(alerts, plan, run_id)
     async with pool.connection() as conn:
@@ -175,6 +180,42 @@ async def _store_scan(
         scan=scan.density.to_json(),
         api_calls=scan.api_calls,
         scanned_at=scanned_at,
+    )
+
+
+async def _is_our_own(pool: Pool, watermark: Watermark) -> bool:
+    """Whether the run that it names is complete in this database; one that names none was set by a person.
+
+    Otherwise it belongs to another state of the database, such as the one before a backup was restored, while the
+    watermark in its own store stayed where it was.
+    """
+    if watermark.last_run_id is None:
+        return True
+    async with pool.connection() as conn:
+        return await runs.is_complete(conn, watermark.last_run_id)
+
+
+async def _known_to(pool: Pool, feed: str, watermark: datetime) -> datetime | None:
+    """Up to when this database knows the feed by its own runs, and no later than ``watermark``; None without any."""
+    async with pool.connection() as conn:
+        newest = await runs.newest_watermark(conn, feed)
+    return None if newest is None else min(newest, watermark)
+
+
+async def _warn_of_foreign_watermark(
+    alerts: Alerts, plan: RunPlan, run_id: UUID, watermark: Watermark
+) -> None:
+    since = f"what changed since {plan.updated_from}" if plan.updated_from else "everything"
+    await alerts.raise_alert(
+        Alert(
+            severity=Severity.WARNING,
+            event="watermark_ahead",
+            title=f"The watermark of {plan.feed} is ahead of the database",
+            text=f"It is {watermark.last_updated_at} and names run {watermark.last_run_id}, which is not complete in "
+            "this database, as after a backup was restored. "
+            f"This run reads {since}, and sets it right when it completes.",
+            run_id=str(run_id),
+        )
     )
 
 

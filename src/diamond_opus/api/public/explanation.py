@@ -51,7 +51,10 @@ async def read_raw_answer(
     dependencies: Dependencies,
     stone_id: StoneId,
 ) -> Response:
-    """The newest payload, byte for byte as it was received, also of a stone that was removed."""
+    """The newest payload, byte for byte as it was received, also of a stone that was removed.
+
+    Of one that is gone for long it was dropped: then it is null, and `payloadDroppedAt` says since when.
+    """
     refuse_parameters(request)
     known_id = read_stone_id(stone_id)
     async with dependencies.snapshot() as conn:

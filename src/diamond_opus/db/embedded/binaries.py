@@ -46,7 +46,7 @@ def find_binaries(account: Account, override: Path | None, copies: Path) -> Bina
 
     Raises EmbeddedPostgresError when there are none, or a folder given by the user is out of reach.
     """
-    folder = override or _wheel_folder() / _WHEEL / "pginstall" / "bin"
+    folder = programs_folder(override)
     said = account.run([folder / "initdb", "--version"])
     if not said.succeeded and override is None and account.switches:
         folder = _copy_wheel(_wheel_folder(), copies)
@@ -63,6 +63,11 @@ def find_binaries(account: Account, override: Path | None, copies: Path) -> Bina
             f"{folder} is PostgreSQL {found.version}; DIAMOND_POSTGRES_BIN must name {OLDEST_MAJOR} or newer"
         )
     return found
+
+
+def programs_folder(override: Path | None) -> Path:
+    """Where PostgreSQL's programs are, for this process itself to run: those of the wheel unless told otherwise."""
+    return override or _wheel_folder() / _WHEEL / "pginstall" / "bin"
 
 
 def _wheel_folder() -> Path:

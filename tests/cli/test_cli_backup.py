@@ -1,0 +1,198 @@
+"""``diamond backup`` and ``diamond restore``: what was there comes back, and the next run knows what it lacks."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from cli_processes import Command
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+from typer.testing import CliRunner, Result
+
+from diamond_opus.cli.app import app
+from diamond_opus.cli.doctor import Verdict, examine
+from diamond_opus.db.dump import DumpFailed, dump_database, restore_database
+from diamond_opus.db.pool import open_pool
+from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.keys.api_keys import create_key, find_key, hash_key
+from diamond_opus.runs.model import RunState, RunType
+from diamond_opus.simulator.server import Simulator, SimulatorSettings
+from diamond_opus.watermark.memory import MemoryWatermarkStore
+from diamond_opus.watermark.protocol import WatermarkStore
+from pipeline_builders import Pool, run_to_end, simulated_pipeline
+from pipeline_truth import Catalogue, Judge, check_catalogue, judged
+
+USE = Callable[..., None]
+
+#: The programs of the server that the tests use, when they are not those of the wheel.
+PROGRAMS = {name: os.environ[name] for name in ("DIAMOND_POSTGRES_BIN",) if name in os.environ}
+
+pytestmark = pytest.mark.skipif(
+    "DIAMOND_TEST_DATABASE_URL" in os.environ and not PROGRAMS,
+    reason="whose programs would be of another version than the server",
+)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+
+
+@pytest.fixture
+def use(settings_of: USE) -> USE:
+    return lambda **settings: settings_of(**PROGRAMS, **settings)
+
+
+async def rows(url: str, statement: str) -> list[dict[str, Any]]:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=dict_row) as conn:
+        return await (await conn.execute(statement.encode())).fetchall()
+
+
+async def run(url: str, simulator: Simulator, run_type: RunType, watermarks: WatermarkStore | None) -> Any:
+    async with simulated_pipeline(url, simulator) as pipeline:
+        chosen = pipeline if watermarks is None else replace(pipeline, watermarks=watermarks)
+        ended = await run_to_end(chosen, run_type)
+        assert ended.state is RunState.COMPLETED
+        return ended
+
+
+async def command(diamond: Command, name: str, file: Path, url: str) -> None:
+    """As a process, for the test has a loop of its own."""
+    done = await asyncio.to_thread(diamond, name, str(file), **PROGRAMS, database_url=url)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.long  # four runs, and a backup and its restore by the command
+@pytest.mark.parametrize("kept_elsewhere", [False, True], ids=["watermark in the database", "elsewhere"])
+async def test_what_changed_since_the_backup_is_read_by_the_next_run(
+    use: USE,
+    diamond: Command,
+    pool: Pool,
+    database_url: str,
+    empty_database_url: str,
+    tmp_path: Path,
+    kept_elsewhere: bool,
+) -> None:
+    """With the watermark in its own store the database comes back older than it: the run must not begin there."""
+    watermarks = MemoryWatermarkStore() if kept_elsewhere else None
+    file = tmp_path / "night.dump"
+    async with Simulator(SimulatorSettings(stones=400, seed=5)) as simulator:
+        port = urlsplit(simulator.url).port
+        first = await run(database_url, simulator, RunType.FULL, watermarks)
+        async with pool.connection() as conn:
+            key, _ = await create_key(
+                conn, name="shop", permissions=["read"], actor="test", now=datetime.now(UTC)
+            )
+        await command(diamond, "backup", file, database_url)
+
+        simulator.supplier.churn.apply(60)
+        await run(database_url, simulator, RunType.INCREMENTAL, watermarks)
+        simulator.supplier.churn.apply(60)
+
+        await command(diamond, "restore", file, empty_database_url)
+        use(database_url=empty_database_url, simulator_port=port, port=0)
+        assert {finding.verdict for finding in await examine()} == {Verdict.OK}
+
+        judge = Judge(simulator)
+        second = await run(empty_database_url, simulator, RunType.INCREMENTAL, watermarks)
+        assert second.watermark_before == first.updated_to
+        async with open_pool(empty_database_url, application_name="test", max_size=2) as restored:
+            catalogue = await Catalogue.read(restored)
+            faults = [judged(judge, catalogue, truth) for truth in judge.listed_throughout()]
+            assert [fault for fault in faults if fault] == []
+            await run(empty_database_url, simulator, RunType.FULL, watermarks)
+            check_catalogue(judge, await Catalogue.read(restored))
+            async with restored.connection() as conn:
+                assert await find_key(conn, hash_key(key)) is not None
+    told = await rows(database_url, "SELECT task, error, details->>'file' AS file FROM upkeep")
+    assert told == [{"task": "backup", "error": None, "file": "night.dump"}]
+    assert await rows(empty_database_url, "SELECT task FROM upkeep") == []
+
+
+async def test_copies_of_the_catalogue_do_not_take_the_restored_one_for_a_version_they_know(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    await rows(database_url, "SELECT record_changes('nivoda', NULL) IS NULL AS done")
+    file, programs = tmp_path / "a.dump", Path(PROGRAMS["DIAMOND_POSTGRES_BIN"]) if PROGRAMS else None
+    await dump_database(database_url, file, bin_folder=programs, stop=asyncio.Event())
+    await restore_database(empty_database_url, file, bin_folder=programs, stop=asyncio.Event())
+
+    assert await rows(empty_database_url, "SELECT version FROM dataset_versions") == [{"version": 1_000_001}]
+    with pytest.raises(DumpFailed, match=r"is not empty: it has \d+ tables"):
+        await restore_database(empty_database_url, file, bin_folder=programs, stop=asyncio.Event())
+
+
+def test_a_backup_replaces_nothing_and_a_failed_one_leaves_nothing_but_its_record(
+    use: USE, database_url: str, tmp_path: Path
+) -> None:
+    use(database_url=database_url)
+    file = tmp_path / "there.dump"
+    file.write_text("precious")
+
+    result = invoke("backup", str(file))
+
+    assert isinstance(result.exception, DumpFailed)
+    assert "exists already" in str(result.exception)
+    assert file.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir() if "dump" in path.name] == ["there.dump"]
+    [told] = asyncio.run(rows(database_url, "SELECT task, error FROM upkeep"))
+    assert told["task"] == "backup"
+    assert "exists already" in told["error"]
+
+
+def test_a_stopped_backup_leaves_nothing(database_url: str, tmp_path: Path) -> None:
+    async def stopped() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        programs = Path(PROGRAMS["DIAMOND_POSTGRES_BIN"]) if PROGRAMS else None
+        with pytest.raises(DumpFailed, match="was stopped before its end"):
+            await dump_database(database_url, tmp_path / "a.dump", bin_folder=programs, stop=stop)
+
+    asyncio.run(stopped())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_backup_is_refused_and_the_password_is_in_no_message(
+    use: USE, empty_database_url: str, tmp_path: Path
+) -> None:
+    use(database_url=make_conninfo(empty_database_url))
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear Sir")
+    result = invoke("restore", str(file))
+    assert isinstance(result.exception, DumpFailed)
+    assert "letter.txt" in str(result.exception) or "archive" in str(result.exception)
+
+    use(database_url=make_conninfo(empty_database_url, password="hush-hush"))
+    result = invoke("backup", str(tmp_path / "a.dump"))
+    assert "hush" not in f"{result.output} {result.exception}"
+
+
+def test_backups_that_are_made_elsewhere_are_recorded(use: USE, database_url: str) -> None:
+    use(database_url=database_url)
+
+    assert invoke("backup", "--record", "point in time, Azure").exit_code == 0
+    for arguments in ([], ["a.dump", "--record", "both"]):
+        assert isinstance(invoke("backup", *arguments).exception, ConfigurationError)
+
+    [told] = asyncio.run(rows(database_url, "SELECT task, error, completed_at, details FROM upkeep"))
+    assert (told["task"], told["error"], told["details"]) == (
+        "backup",
+        None,
+        {"note": "point in time, Azure"},
+    )
+    assert told["completed_at"] is not None
+
+
+def test_programs_that_are_not_there_are_told_with_the_setting(
+    use: USE, database_url: str, tmp_path: Path
+) -> None:
+    use(database_url=database_url, **{**dict.fromkeys(PROGRAMS, ""), "DIAMOND_POSTGRES_BIN": tmp_path})
+    result = invoke("backup", str(tmp_path / "a.dump"))
+    assert isinstance(result.exception, DumpFailed)
+    assert "DIAMOND_POSTGRES_BIN" in str(result.exception)
