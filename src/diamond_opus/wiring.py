@@ -37,7 +37,7 @@ from diamond_opus.ingest.worker import AttemptSettings, Worker
 from diamond_opus.maintain.caretaker import Caretaker
 from diamond_opus.maintain.housekeeper import Housekeeper
 from diamond_opus.maintain.retention import Retention
-from diamond_opus.maintain.tasks import House
+from diamond_opus.maintain.tasks import TASKS, House
 from diamond_opus.monitoring.gauges import Gauges
 from diamond_opus.monitoring.look import Limits, Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
@@ -491,7 +491,7 @@ def incident_limits(settings: Settings) -> Limits:
         scheduler_cron=settings.scheduler_cron,
         late_after=timedelta(minutes=settings.run_late_grace_minutes),
         maintain_cron=settings.maintain_cron,
-        tasks=(),
+        tasks=[task.name for task in TASKS],
         rejected_share=settings.rejected_share_limit,
         refusal=timedelta(seconds=settings.supplier_refusal_seconds),
         backup_age=None if hours is None else timedelta(hours=hours),

@@ -4,7 +4,10 @@ A provider stands at the other end: a real HTTP server that gets what a channel 
 """
 
 import asyncio
+import os
 import re
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +28,7 @@ from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import SystemClock
 from diamond_opus.feeds.budget import Outcome, PostgresBudget, Verdict
 from diamond_opus.feeds.health import SupplierHealth, SupplierState
+from diamond_opus.maintain.tasks import TASKS
 from diamond_opus.monitoring.events import FOUND, RAISED, SETTLED_BY_PEOPLE
 from diamond_opus.monitoring.look import Limits, Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
@@ -55,6 +59,7 @@ class Stage:
     pool: Pool
     url: str
     receiver: Receiver
+    folder: Path
     limits: Limits = LIMITS
     world: World = field(init=False)
 
@@ -106,7 +111,7 @@ def provokes(event: str) -> Callable[[Callable[[Stage], AsyncIterator[None]]], S
 
 @provokes("run_late")
 async def _(stage: Stage) -> AsyncIterator[None]:
-    await stage.world.rows("UPDATE schema_migrations SET applied_at = applied_at - interval '3 days'")
+    await _installed_long_ago(stage)
     stage.limits = replace(LIMITS, scheduler_cron="0 2 * * *")
     yield
     await stage.world.run()
@@ -367,6 +372,40 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     stage.limits = replace(LIMITS, database_bytes=size * 3)
 
 
+async def _installed_long_ago(stage: Stage) -> None:
+    await stage.world.rows("UPDATE schema_migrations SET applied_at = applied_at - interval '90 days'")
+
+
+@provokes("backup_overdue")
+async def _(stage: Stage) -> AsyncIterator[None]:
+    await _installed_long_ago(stage)
+    stage.limits = replace(LIMITS, backup_age=timedelta(hours=30))
+    yield
+    file = stage.folder / "shop.backup"
+    made = await run_diamond("backup", file, database_url=stage.url)
+    assert (made, file.exists()) == (0, True)
+
+
+@provokes("maintenance_overdue")
+async def _(stage: Stage) -> AsyncIterator[None]:
+    await _installed_long_ago(stage)
+    stage.limits = replace(LIMITS, maintain_cron="0 5 * * *", tasks=[task.name for task in TASKS])
+    yield
+    assert await run_diamond("maintain", database_url=stage.url) == 0
+
+
+async def run_diamond(*arguments: object, database_url: str) -> int | None:
+    """The program itself, as an operator calls it."""
+    program = Path(sys.executable).with_name("diamond")
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *map(str, arguments),
+        env={**os.environ, "DATABASE_URL": database_url},
+        cwd=tempfile.gettempdir(),
+    )
+    return await process.wait()
+
+
 async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not is_so():  # noqa: ASYNC110 - the request makes it so
@@ -374,9 +413,9 @@ async def _until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def stage(pool: Pool, database_url: str) -> Iterator[Stage]:
+def stage(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Stage]:
     with Receiver() as receiver:
-        yield Stage(pool, database_url, receiver)
+        yield Stage(pool, database_url, receiver, tmp_path)
 
 
 @pytest.mark.parametrize("event", sorted(SCENARIOS))
@@ -406,6 +445,11 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
     sections = re.findall(r"^## (\S+)$", RUNBOOK.read_text(), re.MULTILINE)
     known = {event.name for event in FOUND} | set(RAISED) | set(SETTLED_BY_PEOPLE)
     assert sorted(sections) == sorted(known)
+
+
+def test_every_alert_is_provoked() -> None:
+    """But for the one that is only sent to see whether it arrives: tests/cli/test_cli_alerts.py."""
+    assert set(SCENARIOS) == {event.name for event in FOUND} | set(RAISED) | set(SETTLED_BY_PEOPLE) - {"test"}
 
 
 def test_each_section_says_what_it_means_how_to_look_what_to_do_and_when_it_is_over() -> None:

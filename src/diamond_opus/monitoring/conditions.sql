@@ -209,16 +209,17 @@ FROM (
     FROM upkeep
     WHERE task = 'backup'
       AND error IS NULL
-) AS last, (SELECT min(applied_at) AS applied_at FROM schema_migrations) AS installed
+) AS last, (SELECT applied_at FROM schema_migrations WHERE version = '0011') AS installed
 WHERE coalesce(last.completed_at, installed.applied_at) < %(now)s - %(backup_age)s;
 
 -- name: maintenance_overdue
--- Tasks that had no success since the clock's last call but one; what was never done counts from the installation.
+-- Tasks that had no success since the clock's last call but one; what was never done counts from the release
+-- that knows of it.
 SELECT
     '' AS subject, min(coalesce(last.completed_at, installed.applied_at)) AS since,
     string_agg(due.task, ', ' ORDER BY due.task) AS tasks, coalesce(max(failed.error), '') AS reason
 FROM unnest(%(tasks)s::text[]) AS due (task)
-CROSS JOIN (SELECT min(applied_at) AS applied_at FROM schema_migrations) AS installed
+CROSS JOIN (SELECT applied_at FROM schema_migrations WHERE version = '0011') AS installed
 LEFT JOIN LATERAL (
     SELECT max(u.completed_at) AS completed_at
     FROM upkeep AS u
