@@ -83,9 +83,9 @@ def test_a_demo_on_a_configured_server_fills_it_and_never_drops_it(
 
 @pytest.mark.long  # a whole demo until it serves
 async def test_a_demo_prints_commands_that_work_and_ctrl_c_leaves_nothing_running(
-    diamond: Command, home: Path
+    diamond: Command, home: Path, unused_tcp_port: int
 ) -> None:
-    async with diamond.started("demo", *STONES) as demo:
+    async with diamond.started("demo", *STONES, monitoring_port=unused_tcp_port) as demo:
         lines = [await demo.line()]
         while "Ctrl-C" not in lines[-1]:
             lines.append(await demo.line())
@@ -97,6 +97,10 @@ async def test_a_demo_prints_commands_that_work_and_ctrl_c_leaves_nothing_runnin
         assert EmbeddedPostgres.state(home) == "running"
         api = next(line.split()[1] for line in lines if line.startswith("API"))
         assert await run_by_api(api, key) == "completed"
+        own_port = f"curl -s http://127.0.0.1:{unused_tcp_port}/metrics"
+        api_port = f"curl -s -H 'X-API-Key: {key}' {api.removesuffix('/api/v2')}/metrics"
+        for command in (own_port, api_port):
+            assert 'diamond_process_info{service="demo",' in await answer_of(command)
         code, complaints = await demo.stop(signal.SIGINT)
     assert code in (0, 130)
     assert "Traceback" not in complaints

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.types import Scope
 
 from diamond_opus.api.routes import PREFIX
-from diamond_opus.observability.metrics import METHODS, REQUEST_SECONDS, REQUESTS_IN_FLIGHT, UNMATCHED
+from diamond_opus.observability.metrics import METHODS, REQUESTS_IN_FLIGHT, UNMATCHED, request_series
 
 
 class Measured:
@@ -30,7 +30,7 @@ class Measured:
 
     def _observe(self, scope: Scope, status: str, now: float) -> None:
         self._is_answered = True
-        REQUEST_SECONDS.labels(template_of(scope), self._method, status).observe(now - self._started)
+        request_series(template_of(scope), self._method, status).observe(now - self._started)
 
 
 def template_of(scope: Scope) -> str:

@@ -66,7 +66,10 @@ class Gauges:
 
 
 async def answer_scrape(gauges: Gauges | None, accept: str | None) -> tuple[bytes, str]:
-    """All metrics of this process, with what the database knows where it is asked, and the content's type."""
+    """All metrics of this process, with what the database knows where it is asked, and the content's type.
+
+    Written in a thread: of an API with all its routes they are a thousand lines, and no search shall wait for them.
+    """
     if gauges is not None:
         await gauges.refresh()
-    return exposition(accept)
+    return await asyncio.to_thread(exposition, accept)

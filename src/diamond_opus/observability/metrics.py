@@ -8,6 +8,7 @@ A count or an observation takes one or two microseconds, and is made once for a 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Final, Literal
 from weakref import WeakSet
 
@@ -220,9 +221,21 @@ CACHE_REQUESTS = _counter(
 )
 
 
-def count_cache(cache: str, *, hit: bool) -> None:
+def count_cache(name: str, *, hit: bool) -> None:
     """One question to something remembered."""
-    CACHE_REQUESTS.labels(cache, "hit" if hit else "miss").inc()
+    _cache_series(name, hit).inc()
+
+
+@cache
+def _cache_series(name: str, hit: bool) -> Counter:
+    """Found once: to find a series takes longer than to count with it."""
+    return CACHE_REQUESTS.labels(name, "hit" if hit else "miss")
+
+
+@cache
+def request_series(route: str, method: str, status: str) -> Histogram:
+    """The same for requests; the labels are bounded, so is what is kept."""
+    return REQUEST_SECONDS.labels(route, method, status)
 
 
 def rejection_reason(json_path: str) -> str:
@@ -287,7 +300,7 @@ def watch_pool(pool: PoolLike) -> None:
 
 
 def _read_pools() -> Iterator[Sample]:
-    for name, stats in sum_stats(_pools).items():
+    for name, stats in sum_stats(list(_pools)).items():
         idle = stats.get("pool_available", 0)
         yield Sample("diamond_pool_connections", (name, "in_use"), max(0, stats.get("pool_size", 0) - idle))
         yield Sample("diamond_pool_connections", (name, "idle"), idle)
@@ -318,7 +331,7 @@ def watch_catalogue(catalogue: CatalogueLike) -> None:
 
 def _read_catalogues() -> Iterator[Sample]:
     """A process has one."""
-    totals = {feed: stones for one in _catalogues for feed, stones in one.total_by_feed().items()}
+    totals = {feed: stones for one in list(_catalogues) for feed, stones in one.total_by_feed().items()}
     for feed, stones in totals.items():
         yield Sample("diamond_stones_active", (feed,), stones)
 
@@ -403,6 +416,6 @@ for _metrics, _read in (
 
 
 def exposition(accept: str | None = None) -> tuple[bytes, str]:
-    """All metrics as the asker's ``Accept`` wants them, and the content's type: 3 ms for 500 series."""
+    """All metrics as the asker's ``Accept`` wants them, and the content's type; 30 ms for 1,000 lines if busy."""
     encode, content_type = choose_encoder(accept or "")
     return encode(REGISTRY), content_type
