@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+from functools import partial
 
 from benchmarks import (
     api,
@@ -13,6 +14,7 @@ from benchmarks import (
     overhead,
     refresh,
     search,
+    thirty_days,
     under_load,
     whole_run,
 )
@@ -29,6 +31,7 @@ BENCHMARKS = {
     "whole-run": whole_run.measure,
     "dashboard": dashboard.measure,
     "overhead": overhead.measure,
+    "thirty-days": thirty_days.measure,
 }
 
 
@@ -40,11 +43,19 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=None, help="else the default of the settings")
     parser.add_argument("--log-level", default="ERROR", help="of the benchmark's own process (default ERROR)")
     parser.add_argument("--json", action="store_true", dest="as_json")
+    parser.add_argument("--days", type=int, default=30, help="of thirty-days")
+    parser.add_argument("--change", type=float, default=0.02, help="of thirty-days: the share of a day")
     options = parser.parse_args()
     configure_logging(service="benchmark", level=options.log_level)
-    figures = asyncio.run(BENCHMARKS[options.name](options.rows, options.sessions, options.batch_size))
+    measure = BENCHMARKS[options.name]
+    if measure is thirty_days.measure:
+        measure = partial(thirty_days.measure, days=options.days, change=options.change)
+    figures = asyncio.run(measure(options.rows, options.sessions, options.batch_size))
     if options.as_json:
         print(json.dumps({"benchmark": options.name, **figures}))
+        return
+    if options.name == "thirty-days":
+        print(thirty_days.as_markdown(figures))
         return
     width = max(map(len, figures))
     for name, value in figures.items():

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import UUID
 
 from diamond_opus.db.embedded import EmbeddedPostgres
@@ -89,7 +89,7 @@ def database() -> Iterator[EmbeddedPostgres]:
 async def world(stones: int, sessions: int, batch_size: int | None) -> AsyncIterator[tuple[Pipeline, Served]]:
     """A migrated database, a supplier, and a pipeline between them that no budget slows down."""
     with database() as server, supplier(stones) as simulator:
-        settings = _settings(simulator, sessions, batch_size)
+        settings = settings_for(simulator, sessions, batch_size)
         await migrate_database(server.url)
         async with open_pipeline(
             settings,
@@ -102,8 +102,9 @@ async def world(stones: int, sessions: int, batch_size: int | None) -> AsyncIter
             yield pipeline, simulator
 
 
-def _settings(simulator: Served, sessions: int, batch_size: int | None) -> Settings:
+def settings_for(simulator: Served, sessions: int, batch_size: int | None, **others: Any) -> Settings:
     return load_settings(
+        **others,
         nivoda_endpoint=simulator.url,
         nivoda_username="demo@example.com",
         nivoda_password="demo",  # noqa: S106 - the simulator's own
