@@ -1,10 +1,12 @@
 """Every setting, read once from the environment and ``.env.local``; a wrong one stops the start with one line."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from croniter import croniter
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -120,6 +122,21 @@ class Settings(BaseSettings):
     # Observing.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    # OpenTelemetry's own variables; the SDK reads many more, which otel_variables() hands on as they are.
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_traces_endpoint: str | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] | None = None
+    otel_service_name: str | None = None
+    otel_traces_sampler: (
+        Literal[
+            "always_on", "always_off", "traceidratio",
+            "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+        ]
+        | None
+    ) = None  # fmt: skip
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] | None = None
+    otel_sdk_disabled: bool = False
 
     # Alerts: where they go, and from when on something is trouble.
     resend_api_key: SecretStr | None = None
@@ -180,6 +197,15 @@ class Settings(BaseSettings):
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must be an address such as https://integrations.nivoda.net/api/diamonds")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
+    @classmethod
+    def _is_collector(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError(
+                "must be the address of a collector that speaks OTLP over HTTP, such as http://127.0.0.1:4318"
+            )
         return value
 
     @field_validator("azure_service_bus_namespace")
@@ -259,7 +285,24 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
-_SECRETS = ("url", "password", "secret", "connection_string", "namespace", "api_key")
+def otel_variables(settings: Settings) -> dict[str, str]:
+    """OpenTelemetry's standard variables for its SDK, which does not know ``.env.local``: those of the environment,
+    else those of the file, and what ``settings`` say of them.
+    """
+    known = {name: getattr(settings, name) for name in Settings.model_fields if name.startswith("otel_")}
+    told = {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in known.items()
+        if value is not None
+    }
+    file = dotenv_values(".env.local", encoding="utf-8")
+    found = {
+        name: value for name, value in {**file, **os.environ}.items() if name.startswith("OTEL_") and value
+    }
+    return {**found, **told}
+
+
+_SECRETS = ("url", "password", "secret", "connection_string", "namespace", "api_key", "headers")
 
 
 def _explain(problem: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import diamond_opus
-from diamond_opus.db.queries import QueryFileError, load_queries, parse_queries
+from diamond_opus.db.queries import QueryFileError, find_name, load_queries, parse_queries
 
 SOURCE = Path(diamond_opus.__file__).parent
 
@@ -106,3 +106,14 @@ def test_every_query_asked_for_exists_and_every_query_is_asked_for(package: Path
 
     assert asked <= known, "asked for, but in no .sql file"
     assert known <= constants, "in a .sql file, but never asked for"
+
+
+def test_every_query_is_known_again_also_when_something_was_put_into_it() -> None:
+    """By its text up to the first ``{``: one that begins like another needs a comment, which it should have anyway."""
+    for path in _query_files():
+        package = ".".join(("diamond_opus", *path.parent.relative_to(SOURCE).parts))
+        queries = load_queries(package, path.name)
+        for name, text in queries.items():
+            known = (name, f"{package}/{path.name}")
+            assert find_name(text) == known
+            assert find_name(text.partition("{")[0]) == known

@@ -19,6 +19,8 @@ from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.nivoda import BadAnswer, NivodaClient
 from diamond_opus.feeds.nivoda.query_filter import COLORS, SHAPES
 from diamond_opus.feeds.protocol import Page, RawItem, StoneSource, Unreadable
+from diamond_opus.observability.trace import new_trace, parse_traceparent, use_trace
+from diamond_opus.observability.tracing import record_to
 
 
 @pytest.fixture
@@ -372,3 +374,39 @@ async def test_checking_the_account_logs_in_anew_and_counts(
 
     assert await client.check() == 437_849
     assert supplier.asked == ["Login", "Count", "Login", "Count"]
+
+
+class Recorded:
+    """A recorder that takes everything and keeps nothing."""
+
+    def start(self, *_: object, **__: object) -> "Recorded":
+        return self
+
+    def is_sampled(self, trace_id: str) -> bool:
+        return True
+
+    def set(self, attributes: object) -> None: ...
+    def rename(self, name: str) -> None: ...
+    def fail(self, kind: str, text: str) -> None: ...
+    def end(self) -> None: ...
+    def close(self, *, seconds: float) -> None: ...
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_the_supplier_is_told_of_a_trace_only_while_one_is_recorded(
+    supplier: ScriptedSupplier, client: NivodaClient, is_recorded: bool
+) -> None:
+    supplier.then(count_answer(7), count_answer(7))
+    record_to(Recorded() if is_recorded else None)
+    try:
+        await client.count(NATURAL)
+        trace = new_trace()
+        with use_trace(trace):
+            await client.count(NATURAL)
+    finally:
+        record_to(None)
+
+    _, outside, inside = (parse_traceparent(seen.headers.get("traceparent")) for seen in supplier.seen)
+    assert outside is None
+    assert (inside.trace_id if inside else None) == (trace.trace_id if is_recorded else None)
+    assert not {"tracestate", "baggage"} & {name.lower() for seen in supplier.seen for name in seen.headers}

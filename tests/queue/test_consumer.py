@@ -157,6 +157,24 @@ async def test_a_handler_works_in_the_trace_of_the_sender_and_logs_its_run(bench
     assert without is None
 
 
+async def test_a_message_that_another_s_work_led_to_is_handled_in_its_own_run_s_trace(bench: Bench) -> None:
+    """As when an operator's request wakes a run: the run's lines are found by the run's trace."""
+    request, run = new_trace(), new_trace()
+    seen: list[Trace | None] = []
+
+    async def handler(_message: Received) -> None:
+        seen.append(current_trace())
+
+    await bench.queue.send(
+        [Message({"traceId": run.trace_id}, "a", {"traceparent": format_traceparent(request)})]
+    )
+    await bench.consume_all(handler)
+
+    [trace] = seen
+    assert trace is not None
+    assert trace.trace_id == run.trace_id
+
+
 async def test_a_lease_is_renewed_while_the_handler_runs(bench: Bench) -> None:
     gate = Gate()
     plain, counted = bench.queue, CountedRenewals(bench.queue)

@@ -53,7 +53,14 @@ def test_a_work_item_is_sent_in_camel_case_with_its_type_version_and_id() -> Non
     message = make_work_item(updated_from=PLANNED - timedelta(days=1)).to_message(wakes=3)
 
     assert message.id == f"{RUN}:natural-0003:3"
-    assert message.properties == {"runId": str(RUN), "partitionId": "natural-0003"}
+    assert (
+        message.properties
+        == {
+            "runId": str(RUN),
+            "partitionId": "natural-0003",
+            "traceparent": f"00-{TRACE}-{TRACE[:16]}-01",  # nobody's work led to it, so it belongs below the planning
+        }
+    )
     assert on_the_wire(message) == {
         "type": "WORK_ITEM",
         "schemaVersion": 1,

@@ -11,6 +11,7 @@ from diamond_opus.api.background import Background
 from diamond_opus.api.dependencies import ApiDependencies
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.trace import use_trace
 
 LOOK_SECONDS = 1.0
 MOST_LISTENERS = 100
@@ -90,12 +91,13 @@ class EventHub:
             listener.close()
 
     async def _look_while_somebody_listens(self) -> None:
-        while self._listeners and not self._is_closed:
-            try:
-                await self._look()
-            except (DiamondError, psycopg.Error, OSError) as error:
-                log.warning("events_not_looked_for", reason=str(error))
-            await asyncio.sleep(LOOK_SECONDS)
+        with use_trace(None):  # not a part of the request that happened to be the first
+            while self._listeners and not self._is_closed:
+                try:
+                    await self._look()
+                except (DiamondError, psycopg.Error, OSError) as error:
+                    log.warning("events_not_looked_for", reason=str(error))
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         self.looks += 1

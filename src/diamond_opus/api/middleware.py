@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any
 
@@ -13,10 +14,12 @@ from diamond_opus.api.answers import answer_error
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.measure import Measured
 from diamond_opus.api.query_string import loggable_query
+from diamond_opus.api.routes import template_of
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.observability.trace import Trace, new_trace, parse_traceparent, use_trace
+from diamond_opus.observability.trace import Trace, new_trace, parse_traceparent
+from diamond_opus.observability.tracing import Kind, Span, begin, unrecorded
 
 MOST_BODY_BYTES = 1024 * 1024
 
@@ -47,7 +50,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = _trace_of(Headers(scope=scope))
+        trace, parent = _trace_of(Headers(scope=scope))
         started = self._clock.monotonic()
         measured = Measured(scope["method"], started)
         scope.setdefault("state", {})["called_method"] = scope["method"]
@@ -72,11 +75,14 @@ class Edge:
                 message = {**message, "body": b""}
             await send(message)
 
-        with use_trace(trace):
+        # A copy: the server looks at its own to know that the answer to a HEAD has no body.
+        inner = {**scope, "method": "GET"} if is_head else scope
+        with _recorded(scope, trace, parent) as recorded:
             try:
                 await self._app(inner, receive, send_finished)
             finally:
                 measured.ended(inner, self._clock.monotonic())
+                _describe(recorded, inner, status)
                 _log_request(scope, status, self._clock.monotonic() - started)
 
 
@@ -127,12 +133,31 @@ class Guard:
             await _record(scope, error)
 
 
-def _trace_of(headers: Headers) -> Trace:
+def _trace_of(headers: Headers) -> tuple[Trace, Trace | None]:
+    """The request's own place, and the caller's that it belongs to, if there is one."""
     given = headers.get("x-trace-id", "")
     if _GIVEN_TRACE_ID.fullmatch(given):
-        return new_trace(given)
+        return new_trace(given), None
     parent = parse_traceparent(headers.get("traceparent"))
-    return parent.child() if parent else new_trace()
+    return (parent.child() if parent else new_trace()), parent
+
+
+def _recorded(scope: Scope, trace: Trace, parent: Trace | None) -> AbstractContextManager[Span]:
+    """Probes come every few seconds, and tell nothing."""
+    if scope["path"] in _PROBES:
+        return unrecorded(trace)
+    method = scope["method"]
+    return begin(trace, method, Kind.SERVER, {"http.request.method": method}, parent=parent)
+
+
+def _describe(recorded: Span, scope: Scope, status: int) -> None:
+    """By the route's template: paths hold ids, and names of spans must be few."""
+    route = template_of(scope)
+    if route is not None:
+        recorded.rename(f"{scope['state']['called_method']} {route}")
+    recorded.set({"http.route": route, "http.response.status_code": status or None})
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        recorded.fail(str(status))
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import Scope
 
 from diamond_opus.api import dashboard, docs, health, metrics
 from diamond_opus.api.admin import (
@@ -81,3 +82,11 @@ def make_bare_app(version: str) -> FastAPI:
     versioned.include_router(nivoda.router)
     app.include_router(versioned)
     return app
+
+
+def template_of(scope: Scope) -> str | None:
+    """The route that a request was answered by, as ``/api/v2/diamonds/{id}``: there are only so many. None for none."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    if path is None or path.startswith(PREFIX) or not scope["path"].startswith(f"{PREFIX}/"):
+        return path
+    return PREFIX + path  # a route of a router that was included with a prefix does not know it

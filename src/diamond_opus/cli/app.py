@@ -21,6 +21,7 @@ from diamond_opus.cli import (
 )
 from diamond_opus.db.errors import DatabaseUnavailable
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.observability import tracing
 from diamond_opus.observability.logging import get_logger
 
 log = get_logger("cli")
@@ -58,6 +59,8 @@ def main() -> None:
     ) as error:  # a mistake of ours: one line for the operator, the trace for whoever asks for it
         log.debug("command_broke", exc_info=True)
         fail(RuntimeError(f"unexpected {type(error).__name__}: {error}; LOG_LEVEL=DEBUG shows the trace"), 1)
+    finally:
+        tracing.close()
 
 
 def fail(error: BaseException, code: int) -> None:

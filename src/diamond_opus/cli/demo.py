@@ -24,7 +24,15 @@ from diamond_opus.cli.follow import view_for
 from diamond_opus.cli.monitoring import monitored_on, monitoring_port
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.report import print_run
-from diamond_opus.cli.running import actor, console, output, prepare, run_async, stop_on_signals
+from diamond_opus.cli.running import (
+    actor,
+    console,
+    output,
+    prepare,
+    record_traces,
+    run_async,
+    stop_on_signals,
+)
 from diamond_opus.cli.serving import check_start, run_together
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
@@ -85,6 +93,7 @@ def demo(
     options = Options(stones, seed, once, as_json)
     settings = _prepare(quiet=console.is_terminal or as_json)
     check_start(settings)
+    record_traces("demo", settings)
     try:
         if once:
             run = run_async(_demo(settings, options, None))

@@ -12,7 +12,7 @@ import typer
 from diamond_opus.cli.drive import drive, plan
 from diamond_opus.cli.follow import follow, view_for
 from diamond_opus.cli.report import print_run, run_as_json
-from diamond_opus.cli.running import console, prepare, run_async, stop_on_signals
+from diamond_opus.cli.running import console, prepare, record_traces, run_async, stop_on_signals
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.runs.model import Run, RunState, RunType
@@ -44,6 +44,7 @@ def run(feed: FeedOption = FEEDS[0], run_type: TypeOption = None, as_json: JsonO
     settings = prepare("run", quiet=console.is_terminal or as_json)
     _check_feed(feed)
     check_settings(settings)
+    record_traces("run", settings)
     ended = run_async(_run(settings, feed, _chosen(settings, run_type), as_json))
     _finish(ended, as_json)
 
@@ -77,6 +78,7 @@ def schedule(
     settings = prepare("scheduler", quiet=console.is_terminal or as_json)
     _check_feed(feed)
     check_settings(settings)
+    record_traces("scheduler", settings)
     planned = run_async(_schedule(settings, feed, _chosen(settings, run_type), run_id, wait, as_json))
     if wait:
         _finish(planned, as_json)

@@ -18,7 +18,7 @@ from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.cli.idle import consolidate_until_idle, work_until_idle
 from diamond_opus.cli.monitoring import monitored_on, monitoring_port
-from diamond_opus.cli.running import prepare, run_async, stop_on_signals
+from diamond_opus.cli.running import prepare, record_traces, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_start, ensure_schema, run_together
 from diamond_opus.db.errors import describe_address
 from diamond_opus.observability.logging import get_logger
@@ -55,6 +55,7 @@ def worker(
     """Read the partitions of planned runs. SIGTERM gives back what is not done, within 10 s."""
     settings = prepare("worker")
     check_start(settings)
+    record_traces("worker", settings)
     os.nice(settings.process_niceness)
     # What ends by itself is watched by whoever started it.
     with nullcontext() if until_idle else monitoring_port(settings) as listener:
@@ -83,6 +84,7 @@ def consolidator(
     """Turn what runs have read into priced diamonds, and end the runs. SIGTERM gives back what is not done."""
     settings = prepare("consolidator")
     check_start(settings)
+    record_traces("consolidator", settings)
     os.nice(settings.process_niceness)
     # What ends by itself is watched by whoever started it.
     with nullcontext() if until_idle else monitoring_port(settings) as listener:
@@ -107,6 +109,7 @@ def api() -> None:
     """Serve the API on HOST and PORT; prints its address when it is ready."""
     settings = prepare("api")
     check_start(settings)
+    record_traces("api", settings)
     with bind(settings.host, settings.port) as listener, monitoring_port(settings) as watched:
         run_async(_api(settings, listener, watched))
 
@@ -126,6 +129,7 @@ def up() -> None:
     """Everything in one process, for a small shop: API, worker, consolidator, and runs by SCHEDULER_CRON."""
     settings = prepare("up")
     check_start(settings)
+    record_traces("up", settings)
     with bind(settings.host, settings.port) as listener, monitoring_port(settings) as watched:
         run_async(_up(settings, listener, watched))
 

@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 
+from diamond_opus.db.observed import observe_statements
 from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.observability import tracing
 from diamond_opus.observability.logging import configure_logging
-from diamond_opus.settings import Settings, load_settings
+from diamond_opus.settings import Settings, load_settings, otel_variables
 
 Result = TypeVar("Result")
 
@@ -34,6 +36,22 @@ def prepare(service: str, *, quiet: bool = False, **overrides: Any) -> Settings:
     as_json = {"auto": None, "json": True, "text": False}[settings.log_format]
     configure_logging(service=service, level=level, as_json=as_json)
     return settings
+
+
+def record_traces(service: str, settings: Settings) -> None:
+    """For processes that do the work: send spans where the settings name an endpoint. ``main`` sends the last of them.
+
+    Raises ConfigurationError.
+    """
+    tracing.configure(service, otel_variables(settings))
+    if tracing.is_recording():
+        observe_statements(trace_statement)
+
+
+def trace_statement(name: str, file: str | None) -> AbstractContextManager[Any]:
+    """A span of one SQL statement, named as in its file; its text and its values stay here."""
+    attributes = {"db.system.name": "postgresql", "db.query.summary": name, "code.file.path": file}
+    return tracing.leaf(name, tracing.Kind.CLIENT, attributes)
 
 
 def _check_database_url(settings: Settings) -> None:

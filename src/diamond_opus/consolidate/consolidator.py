@@ -24,7 +24,8 @@ from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
 from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability import metrics
-from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.logging import bind, get_logger
+from diamond_opus.observability.tracing import span, within_run
 from diamond_opus.queue.messages import Consolidate, WorkDone
 from diamond_opus.queue.protocol import Received
 from diamond_opus.runs import consolidating
@@ -133,14 +134,21 @@ class Consolidator:
         except psycopg.Error as error:
             await self._full_disk.tell(error, run_id)
             raise
-        log.info("consolidation_started", run_id=run_id, pending=run.consolidation_total)
-        try:
-            await self._drain(run)
-            await self._finalise(run)
-        except (_RunOver, LeaseLost) as stop:
-            log.info("consolidation_left", run_id=run_id, reason=str(stop))
-        except (DiamondError, psycopg.Error, OSError) as error:
-            await self._postpone(run, error)
+        names = {"diamond.run_id": run_id, "diamond.feed": run.feed}
+        with (
+            within_run(run.trace_id),
+            bind(run_id=str(run_id)),
+            span("consolidate", attributes=names) as work,
+        ):
+            log.info("consolidation_started", run_id=run_id, pending=run.consolidation_total)
+            try:
+                await self._drain(run)
+                await self._finalise(run)
+            except (_RunOver, LeaseLost) as stop:
+                log.info("consolidation_left", run_id=run_id, reason=str(stop))
+            except (DiamondError, psycopg.Error, OSError) as error:
+                work.fail(type(error).__name__, str(error))
+                await self._postpone(run, error)
 
     async def _drain(self, run: Run) -> None:
         if run.feed not in self._drains:
@@ -197,7 +205,9 @@ class Consolidator:
             return await consolidate_batch(conn, run.run_id, run.feed, self._mappers[run.feed], **batch)
 
         started = self._clock.monotonic()
-        outcome = await run_in_transaction(self._pool, work)
+        with span("consolidate batch") as recorded:
+            outcome = await run_in_transaction(self._pool, work)
+            recorded.set({"stones": outcome.processed, "rejected": outcome.rejected})
         if outcome.last_id is not None:  # an empty batch writes nothing
             self._full_disk.note_room()
             _measure(run.feed, outcome, self._clock.monotonic() - started)
@@ -220,7 +230,8 @@ class Consolidator:
             async with self._pool.connection() as conn:
                 await consolidating.renew_finalisation(conn, run.run_id, token, lease_seconds=lease)
 
-        await keep_while(self._end(run, token), renew, lease_seconds=lease, clock=self._clock)
+        with span("finish run"):
+            await keep_while(self._end(run, token), renew, lease_seconds=lease, clock=self._clock)
 
     async def _end(self, run: Run, token: UUID) -> None:
         if run.is_partial:

@@ -10,7 +10,8 @@ from psycopg.rows import dict_row, scalar_row
 
 from diamond_opus.db.audit import record_act
 from diamond_opus.db.queries import load_queries
-from diamond_opus.observability.trace import new_trace_id
+from diamond_opus.observability.trace import current_trace, new_trace_id, run_root
+from diamond_opus.observability.tracing import begin
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import RunPlan, RunRefused, RunState, RunType
 
@@ -79,18 +80,22 @@ async def _who_consolidates(
             f"replay: run {newest['run_id']} failed and holds stones that are not consolidated; retry, consolidate "
             "or cancel it first"
         )
-    plan = await _plan(conn, feed, time_limit_seconds)
-    return await runs.create_run(conn, plan), RunState.INGESTED, True
+    trace_id = new_trace_id()
+    with begin(run_root(trace_id), "plan replay", attributes={"diamond.feed": feed}, links=[current_trace()]):
+        plan = await _plan(conn, feed, trace_id, time_limit_seconds)
+        return await runs.create_run(conn, plan), RunState.INGESTED, True
 
 
-async def _plan(conn: AsyncConnection[Any], feed: str, time_limit_seconds: float | None) -> RunPlan:
+async def _plan(
+    conn: AsyncConnection[Any], feed: str, trace_id: str, time_limit_seconds: float | None
+) -> RunPlan:
     return RunPlan(
         feed=feed,
         run_type=RunType.INCREMENTAL,
         updated_from=None,
         updated_to=await runs.database_time(conn),
         watermark_before=None,
-        trace_id=new_trace_id(),
+        trace_id=trace_id,
         expected_records=0,
         partitions=(),
         is_replay=True,

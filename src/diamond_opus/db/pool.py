@@ -27,6 +27,7 @@ from diamond_opus.db.errors import (
     is_transient,
 )
 from diamond_opus.db.niceness import share_niceness
+from diamond_opus.db.observed import let_observe
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
@@ -223,6 +224,7 @@ def _connection_settings(application_name: str, connect_timeout_seconds: float) 
 
 async def _set_up(conn: Connection, *, idle_transaction_seconds: float = IDLE_TRANSACTION_SECONDS) -> None:
     share_niceness(conn)
+    let_observe(conn)
     await _use_utc(conn)
     timeout = f"SET idle_in_transaction_session_timeout = {round(idle_transaction_seconds * 1000)}"
     await conn.execute(f"{timeout}; {_KEEPALIVES}".encode())

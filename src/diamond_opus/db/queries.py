@@ -41,6 +41,15 @@ class Queries(Mapping[str, LiteralString]):
         return len(self._queries)
 
 
+#: Where each text comes from: the query's name and its file. Composed queries begin with their text up to a ``{``.
+_names: dict[str, tuple[str, str]] = {}
+
+
+def find_name(text: str) -> tuple[str, str] | None:
+    """The name and the file of a query by its text, or by its text up to the first ``{`` of it."""
+    return _names.get(text)
+
+
 def load_queries(package: str, name: str = "queries.sql") -> Queries:
     """Read ``name`` out of ``package``. Raises QueryFileError when the file cannot be what was meant."""
     source = f"{package}/{name}"
@@ -48,7 +57,10 @@ def load_queries(package: str, name: str = "queries.sql") -> Queries:
         text = files(package).joinpath(name).read_text(encoding="utf-8")
     except (FileNotFoundError, ModuleNotFoundError) as error:
         raise QueryFileError(f"{source}: there is no such file of queries") from error
-    return parse_queries(text, source)
+    queries = parse_queries(text, source)
+    for query, body in queries.items():
+        _names[body] = _names[body.partition("{")[0]] = (query, source)
+    return queries
 
 
 def parse_queries(text: str, source: str) -> Queries:

@@ -25,7 +25,8 @@ from diamond_opus.ingest.partition import PartitionReader
 from diamond_opus.ingest.read_range import Batch, ReadingSettings
 from diamond_opus.ingest.store import Stored, store_stones, store_unreadable
 from diamond_opus.observability import metrics
-from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.logging import bind, get_logger
+from diamond_opus.observability.tracing import run_trace, span, within_run
 from diamond_opus.queue.messages import Consolidate, WorkDone, WorkItem
 from diamond_opus.queue.protocol import Queue, Received
 from diamond_opus.runs import leases
@@ -104,8 +105,9 @@ class Worker:
         A database that serves nobody is Retryable: the partition's row says the rest when it is back.
         """
         item = WorkItem.from_received(message)
+        fields = {"run_id": str(item.run_id), "partition_id": item.partition_id}
         try:
-            with outages_are_retryable("ingest"):
+            with within_run(item.trace_id), bind(**fields), outages_are_retryable("ingest"):
                 await self._handle(item, message)
         except DatabaseUnavailable as error:
             await self._full_disk.tell(error, item.run_id)
@@ -124,39 +126,54 @@ class Worker:
         log.info(
             "partition_started", run_id=item.run_id, partition_id=item.partition_id, attempt=claimed.attempt
         )
+        names = {
+            "diamond.run_id": item.run_id,
+            "diamond.partition_id": item.partition_id,
+            "attempt": claimed.attempt,
+        }
         self._claimed_at[claimed.lease_token] = self._clock.monotonic()
         try:
-            await self._attempt(source, item, claimed)
+            with span("partition attempt", attributes=names, links=[run_trace(item.trace_id)]) as attempt:
+                error = await self._attempt(source, item, claimed)
+                if error is not None:
+                    attempt.fail(type(error).__name__, str(error))
         finally:
             self._claimed_at.pop(claimed.lease_token, None)
 
-    async def _attempt(self, source: StoneSource, item: WorkItem, claimed: ClaimedPartition) -> None:
-        """Read it, and leave it as that ended."""
+    async def _attempt(
+        self, source: StoneSource, item: WorkItem, claimed: ClaimedPartition
+    ) -> Exception | None:
+        """Read it and say in the database how that ended; returns what kept it from its end, if anything did."""
         if claimed.failures >= self._settings.max_attempts:
-            error = "its workers stopped renewing their leases, again and again"
-            await self._end_failed(item, claimed, error, final=True)
-            return
+            silent = Fatal("its workers stopped renewing their leases, again and again")
+            await self._end_failed(item, claimed, str(silent), final=True)
+            return silent
         try:
             await self._read(source, claimed)
         except LeaseLost as error:
             self._note_lost(claimed, error)
+            return error
         except asyncio.CancelledError:
             await self._give_back(item, claimed)
             raise
         except Fatal as error:
             await self._end_failed(item, claimed, str(error), final=True)
+            return error
         except Retryable as error:
             await self._end_retryable(source, item, claimed, error)
+            return error
         except (DiamondError, psycopg.Error, OSError) as error:
             await self._full_disk.tell(error, claimed.run_id)
             await self._end_failed(item, claimed, str(error), counts=not is_outage(error))
+            return error
         except Exception as error:
             # A fault of ours: told at once with its trace, and the partition fails by its attempts, not by silence.
             log.exception("partition_broken", partition_id=claimed.partition_id)
             await self._end_failed(item, claimed, f"{type(error).__name__}: {error}")
-        else:
-            self._outage.note_answer(source.name)
-            await self._end(claimed, PartitionState.COMPLETED)
+            return error
+        self._outage.note_answer(source.name)
+        await self._end(claimed, PartitionState.COMPLETED)
+        return None
 
     async def _claim(self, item: WorkItem, message: Received) -> ClaimedPartition | None:
         """Stopping in the middle of a claim gives back what it got, instead of leaving the lease to run out."""

@@ -1,5 +1,6 @@
 """Which trace the present work belongs to, in W3C form, so that a run can be followed across processes."""
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -38,6 +39,19 @@ def new_trace(trace_id: str | None = None) -> Trace:
     return Trace(trace_id or new_trace_id(), _random_hex(8))
 
 
+def run_root(trace_id: str) -> Trace:
+    """Where the trace of a run begins: at its planning.
+
+    The span's id follows from the trace's, so that whoever knows a run hangs its work below the planning, also the
+    sweeper that wakes it a day later in another process.
+
+    >>> run_root("4bf92f3577b34da6a3ce929d0e0e4736").span_id
+    '4bf92f3577b34da6'
+    """
+    plain = w3c_trace_id(trace_id)
+    return Trace(trace_id, plain[:16] if plain[:16] != _NO_SPAN else plain[16:])
+
+
 def current_trace() -> Trace | None:
     return _current.get()
 
@@ -64,6 +78,11 @@ def parse_trace_id(text: str) -> str | None:
     return plain if _TRACE_ID.fullmatch(plain) and plain != _NO_TRACE else None
 
 
+def w3c_trace_id(trace_id: str) -> str:
+    """The trace's id as other programs read it; what a caller chose in a form of its own becomes its hash."""
+    return parse_trace_id(trace_id) or hashlib.sha256(trace_id.encode()).hexdigest()[:32]
+
+
 def parse_traceparent(header: str | None) -> Trace | None:
     """The W3C ``traceparent`` value; None when it is missing or not valid, as the standard asks.
 
@@ -81,7 +100,7 @@ def parse_traceparent(header: str | None) -> Trace | None:
 
 def format_traceparent(trace: Trace) -> str:
     """``trace`` as a ``traceparent`` header or message property."""
-    return f"00-{trace.trace_id}-{trace.span_id}-{'01' if trace.sampled else '00'}"
+    return f"00-{w3c_trace_id(trace.trace_id)}-{trace.span_id}-{'01' if trace.sampled else '00'}"
 
 
 def _random_hex(size_bytes: int) -> str:

@@ -3,20 +3,16 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import Fatal, Retryable
 from diamond_opus.observability.logging import bind, get_logger
 from diamond_opus.observability.redact import clean_text
-from diamond_opus.observability.trace import (
-    Trace,
-    new_trace,
-    parse_trace_id,
-    parse_traceparent,
-    use_trace,
-)
+from diamond_opus.observability.trace import Trace, parse_trace_id, parse_traceparent
+from diamond_opus.observability.tracing import Kind, begin, run_trace
 from diamond_opus.queue.protocol import LeaseLost, Queue, Received
 from diamond_opus.queue.waiting import wait_for_event
 
@@ -150,7 +146,7 @@ class _Consumer:
         properties = message.properties
         known = {"run_id": properties.get("runId"), "partition_id": properties.get("partitionId")}
         fields = {key: value for key, value in known.items() if value}
-        with use_trace(_trace_of(message)), bind(queue=self._queue.name, message_id=message.id, **fields):
+        with self._trace(message), bind(queue=self._queue.name, message_id=message.id, **fields):
             lease = _Lease(self._queue, message, self._clock)
             lease.start_renewing()
             try:
@@ -158,6 +154,21 @@ class _Consumer:
             finally:
                 await lease.stop_renewing()
             await self._settle(lease.message, verdict)
+
+    def _trace(self, message: Received) -> AbstractContextManager[Any]:
+        """Below the planning of the message's run, linked to who sent it: a retry is no part of what it repeats."""
+        sender = parse_traceparent(message.properties.get("traceparent"))
+        parent = _trace_of(message, sender)
+        if parent is None:
+            return nullcontext()
+        return begin(
+            parent.child(),
+            f"{self._queue.name} process",
+            Kind.CONSUMER,
+            {"messaging.message.id": message.id, "messaging.delivery_count": message.delivery_count + 1},
+            parent=parent,
+            links=[sender],
+        )
 
     async def _judge(self, message: Received) -> "_Verdict":
         """Run the handler and say what its end means for the message."""
@@ -256,14 +267,14 @@ def _backoff_seconds(delivery_count: int, asked_seconds: float | None = None) ->
     return min(doubled, LONGEST_BACKOFF_SECONDS) * random.uniform(0.8, 1.0)
 
 
-def _trace_of(message: Received) -> Trace | None:
-    """The sender's trace, from the standard property or else from the body."""
-    trace = parse_traceparent(message.properties.get("traceparent"))
-    if trace is not None:
-        return trace.child()
+def _trace_of(message: Received, sender: Trace | None) -> Trace | None:
+    """The planning of the run that the body names, else whoever sent the message."""
     in_body: object = message.body.get("traceId") if isinstance(message.body, dict) else None
     trace_id = parse_trace_id(in_body) if isinstance(in_body, str) else None
-    return new_trace(trace_id) if trace_id else None
+    if trace_id is None:
+        return sender
+    planning = run_trace(trace_id)
+    return replace(planning, sampled=sender.sampled) if sender and sender.trace_id == trace_id else planning
 
 
 async def _first_done(tasks: Collection[asyncio.Future[Any]], stop: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from diamond_opus.domain.errors import Fatal
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.observability.trace import current_trace, format_traceparent
+from diamond_opus.observability.tracing import run_trace
 from diamond_opus.queue.protocol import Message, Received
 
 SCHEMA_VERSION = 1
@@ -67,9 +68,8 @@ class _Wakeup(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type
         }
         if "error" in body:
             body["error"] = clean_text(body["error"], limit_bytes=ERROR_LIMIT_BYTES)
-        trace = current_trace()
-        if trace is not None:
-            properties["traceparent"] = format_traceparent(trace)
+        sender = current_trace() or run_trace(self.trace_id)
+        properties["traceparent"] = format_traceparent(sender)
         return Message(
             {**body, "schemaVersion": SCHEMA_VERSION}, message_id, {"runId": str(self.run_id), **properties}
         )

@@ -25,6 +25,7 @@ WHERE msg_id = %(msg_id)s
 RETURNING msg_id
 
 -- name: abandon_message
+-- Visible again after the delay; only for who holds its lease.
 UPDATE {queue}
 SET vt = clock_timestamp() + %(delay)s::interval,
     last_read_at = NULL
@@ -35,6 +36,7 @@ WHERE msg_id = %(msg_id)s
 RETURNING msg_id
 
 -- name: renew_message
+-- A lease that ran out cannot be renewed: somebody else may have the message by now.
 UPDATE {queue}
 SET vt = clock_timestamp() + %(lease)s::interval
 WHERE msg_id = %(msg_id)s

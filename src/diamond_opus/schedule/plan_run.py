@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -12,8 +12,9 @@ from psycopg_pool import AsyncConnectionPool
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
-from diamond_opus.observability.logging import get_logger
-from diamond_opus.observability.trace import new_trace_id
+from diamond_opus.observability.logging import bind, get_logger
+from diamond_opus.observability.trace import current_trace, new_trace_id, run_root
+from diamond_opus.observability.tracing import begin
 from diamond_opus.partitioning.density import DensityMap
 from diamond_opus.partitioning.plan import plan_partitions
 from diamond_opus.partitioning.settings import HeatmapSettings
@@ -60,6 +61,58 @@ async def plan_run(
     end is the database's time before the first count, so whatever changes while we plan is in the next window.
     """
     feed = source.name
+    trace_id, run_id = new_trace_id(), run_id or uuid4()
+    names = {"diamond.run_id": run_id, "diamond.feed": feed}
+    # Whoever asked for the run has a trace of their own: a run goes on for hours after they have their answer.
+    with (
+        begin(run_root(trace_id), "plan run", attributes=names, links=[current_trace()]) as planning,
+        bind(run_id=str(run_id)),
+    ):
+        window = await _choose_window(pool, watermarks, feed, run_type, settings)
+        scans = await scan_density(
+            pool, source, window.run_type, window.updated_from, settings.heatmap, on_count=on_count
+        )
+        plan = _plan(feed, window, scans, settings, trace_id)
+        await _store(pool, plan, run_id, scans)
+        partitions, stones = len(plan.partitions), plan.expected_records
+        planning.set({"diamond.run_type": plan.run_type, "partitions": partitions, "stones": stones})
+        log.info("run_planned", run_type=plan.run_type, partitions=partitions, stones=stones)
+        if window.is_ahead:
+            await _warn_of_watermark(alerts, plan, run_id)
+        if window.foreign is not None:
+            await _warn_of_foreign_watermark(alerts, plan, run_id, window.foreign)
+        if not stones:
+            await _warn_of_empty(alerts, plan, run_id)
+        async with pool.connection() as conn:
+            due = await runs.take_due_partitions(conn, quiet_seconds=0, feed=feed, limit=10_000)
+            due_runs = await runs.take_due_runs(conn, quiet_seconds=0, feed=feed)
+        await wake_partitions(work_items, due)
+        await wake_runs(consolidate, due_runs)
+    return run_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What a run is to read: all that changed between the two moments, or everything.
+
+    ``foreign`` is what the store had instead of ``watermark``, written by a run that this database does not know.
+    """
+
+    run_type: RunType
+    watermark: datetime | None
+    updated_from: datetime | None
+    updated_to: datetime
+    foreign: Watermark | None
+
+    @property
+    def is_ahead(self) -> bool:
+        return self.watermark is not None and self.watermark > self.updated_to
+
+
+async def _choose_window(
+    pool: Pool, watermarks: WatermarkStore, feed: str, run_type: RunType | None, settings: PlanningSettings
+) -> _Window:
+    """Raises RunRefused while the feed has an active run."""
     async with pool.connection() as conn:
         active = await runs.find_active_run(conn, feed)
         if active is not None:
@@ -74,38 +127,22 @@ async def plan_run(
     is_foreign = watermark is not None and not is_ahead and not await _is_our_own(pool, watermark)
     if is_foreign and before is not None:
         before = await _known_to(pool, feed, before)
-    chosen = run_type or (RunType.FULL if before is None or is_ahead else RunType.INCREMENTAL)
+    is_usable = before is not None and before <= updated_to
+    chosen = run_type or (RunType.INCREMENTAL if is_usable else RunType.FULL)
     updated_from = None
-    if chosen is RunType.INCREMENTAL and before is not None and not is_ahead:
+    if chosen is RunType.INCREMENTAL and before is not None and is_usable:
         updated_from = before - timedelta(minutes=settings.safety_minutes)
     elif chosen is RunType.INCREMENTAL:
         log.warning("no_watermark", feed=feed, consequence="this incremental run reads everything")
-    scans = await scan_density(pool, source, chosen, updated_from, settings.heatmap, on_count=on_count)
-    plan = _plan(feed, chosen, scans, settings, before, updated_from, updated_to)
+    return _Window(chosen, before, updated_from, updated_to, watermark if is_foreign else None)
+
+
+async def _store(pool: Pool, plan: RunPlan, run_id: UUID, scans: Sequence[Scan]) -> None:
     async with pool.connection() as conn, conn.transaction():
-        run_id = await runs.create_run(conn, plan, run_id=run_id)
-        if updated_from is None:
+        await runs.create_run(conn, plan, run_id=run_id)
+        if plan.updated_from is None:
             for scan in scans:
-                await _store_scan(conn, feed, run_id, scan, updated_to)
-    log.info(
-        "run_planned",
-        run_id=run_id,
-        run_type=chosen,
-        partitions=len(plan.partitions),
-        stones=plan.expected_records,
-    )
-    if is_ahead:
-        await _warn_of_watermark(alerts, plan, run_id)
-    if is_foreign and watermark is not None:
-        await _warn_of_foreign_watermark(alerts, plan, run_id, watermark)
-    if not plan.expected_records:
-        await _warn_of_empty(alerts, plan, run_id)
-    async with pool.connection() as conn:
-        due = await runs.take_due_partitions(conn, quiet_seconds=0, feed=feed, limit=10_000)
-        due_runs = await runs.take_due_runs(conn, quiet_seconds=0, feed=feed)
-    await wake_partitions(work_items, due)
-    await wake_runs(consolidate, due_runs)
-    return run_id
+                await _store_scan(conn, plan.feed, run_id, scan, plan.updated_to)
 
 
 async def scan_density(
@@ -137,33 +174,28 @@ async def _borrow_density(pool: Pool, source: StoneSource, updated_from: datetim
 
 
 def _plan(
-    feed: str,
-    run_type: RunType,
-    scans: Sequence[Scan],
-    settings: PlanningSettings,
-    watermark_before: datetime | None,
-    updated_from: datetime | None,
-    updated_to: datetime,
+    feed: str, window: _Window, scans: Sequence[Scan], settings: PlanningSettings, trace_id: str
 ) -> RunPlan:
     maps = [scan.density for scan in scans]
     expected = sum(density.total for density in maps)
-    limits = settings.heatmap if run_type is RunType.FULL else settings.heatmap.for_incremental()
+    is_full = window.run_type is RunType.FULL
+    limits = settings.heatmap if is_full else settings.heatmap.for_incremental()
     partitions = [
         PartitionPlan(p.partition_id, p.lab_grown, p.price_from, p.price_to, p.expected_records)
         for p in plan_partitions(maps, limits)
     ]
-    if run_type is RunType.FULL:
+    if is_full:
         partitions += [
             PartitionPlan("catch-up-natural", False, 0, None, 0, is_catch_up=True),
             PartitionPlan("catch-up-lab-grown", True, 0, None, 0, is_catch_up=True),
         ]
     return RunPlan(
         feed=feed,
-        run_type=run_type,
-        updated_from=updated_from,
-        updated_to=updated_to,
-        watermark_before=watermark_before,
-        trace_id=new_trace_id(),
+        run_type=window.run_type,
+        updated_from=window.updated_from,
+        updated_to=window.updated_to,
+        watermark_before=window.watermark,
+        trace_id=trace_id,
         expected_records=expected,
         partitions=tuple(partitions) if expected else (),
         time_limit_seconds=settings.run_timeout_seconds,

@@ -1,4 +1,5 @@
 -- name: live_hold
+-- The one hold of a stone that stands in the way of another.
 SELECT {columns}
 FROM hold_history
 WHERE feed = %(feed)s
@@ -14,11 +15,13 @@ WHERE (feed, supplier_stone_id) = (SELECT feed, supplier_stone_id FROM diamonds 
   AND status IN ('sending', 'active', 'unknown', 'releasing');
 
 -- name: get_hold
+-- By its id here.
 SELECT {columns}
 FROM hold_history
 WHERE id = %(id)s;
 
 -- name: find_by_feed_hold
+-- By the supplier's id of it, which it may use again.
 SELECT {columns}
 FROM hold_history
 WHERE feed = %(feed)s
@@ -134,6 +137,7 @@ SET looked_at = clock_timestamp()
 WHERE id = %(id)s;
 
 -- name: unreported_holds
+-- Lost answers to holds that nobody was told of.
 SELECT {columns}
 FROM hold_history
 WHERE status = 'unknown'

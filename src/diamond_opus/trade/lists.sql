@@ -12,6 +12,7 @@ FROM purchase_history
 WHERE {where};
 
 -- name: list_holds
+-- For operators; what needs a person can come first.
 SELECT {hold_columns}
 FROM hold_history
 WHERE {where}

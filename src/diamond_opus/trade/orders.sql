@@ -1,10 +1,12 @@
 -- name: find_by_key
+-- What was answered to this idempotency key before.
 SELECT {columns}
 FROM purchase_history
 WHERE client = %(client)s
   AND idempotency_key = %(idempotency_key)s;
 
 -- name: live_order
+-- The one order of a stone that stands in the way of another.
 SELECT {columns}
 FROM purchase_history
 WHERE feed = %(feed)s
@@ -12,6 +14,7 @@ WHERE feed = %(feed)s
   AND status IN ('sending', 'unknown', 'ordered', 'confirmed');
 
 -- name: get_order
+-- By the id that was promised to the client.
 SELECT {columns}
 FROM purchase_history
 WHERE id = %(id)s;
@@ -102,6 +105,7 @@ WHERE feed = %(feed)s
 RETURNING {columns};
 
 -- name: unreported_orders
+-- Lost answers that nobody was told of.
 SELECT {columns}
 FROM purchase_history
 WHERE status = 'unknown'

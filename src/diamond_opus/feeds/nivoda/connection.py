@@ -35,6 +35,8 @@ from diamond_opus.feeds.nivoda.errors import (
 from diamond_opus.feeds.nivoda.token import TokenKeeper
 from diamond_opus.observability import metrics
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.trace import current_trace, format_traceparent
+from diamond_opus.observability.tracing import Kind, Span, is_recording, span
 
 T = TypeVar("T")
 
@@ -207,8 +209,9 @@ class NivodaConnection:
     async def _exchange(self, question: Question[T], token: str | None, asked_at: float) -> T:
         waits_since = self._clock.monotonic()
         try:
-            async with asyncio.timeout(ACTION_WAIT_SECONDS if question.is_action else None):
-                await self._budget.acquire()
+            with span("budget wait"):
+                async with asyncio.timeout(ACTION_WAIT_SECONDS if question.is_action else None):
+                    await self._budget.acquire()
         except Retryable as error:
             raise NotSent(f"nivoda: {question.subject} was not sent: {error}") from error
         except TimeoutError as error:
@@ -222,7 +225,8 @@ class NivodaConnection:
         sent_at = self._clock.monotonic()
         metrics.BUDGET_WAIT_SECONDS.labels(_FEED).observe(sent_at - waits_since)
         try:
-            value = await self._answer(question, token, check_time)
+            with self._span(question) as asking:
+                value = await self._answer(question, token, check_time, asking)
         except DiamondError as error:
             await self._report(question.operation, sent_at, error)
             raise
@@ -245,10 +249,20 @@ class NivodaConnection:
         if self._health is not None and state is not None:
             self._health.note(state, None if error is None else str(error))
 
-    async def _answer(self, question: Question[T], token: str | None, check_time: Callable[[], None]) -> T:
+    def _span(self, question: Question[Any]) -> Span:
+        attributes = {
+            "http.request.method": "POST",
+            "server.address": urlsplit(self._account.endpoint).hostname,
+        }
+        return span(f"nivoda {question.operation}", Kind.CLIENT, attributes)
+
+    async def _answer(
+        self, question: Question[T], token: str | None, check_time: Callable[[], None], asking: Span
+    ) -> T:
         """One exchange, judged. Raises ``Retryable``, ``Fatal`` or ``TokenRejected``."""
         subject = f"nivoda: {question.subject}"
         status, headers, body = await self._post(question, token, subject, check_time)
+        asking.set({"http.response.status_code": status, "http.response.body.size": len(body)})
         error = judge_status(
             subject,
             status,
@@ -285,6 +299,9 @@ class NivodaConnection:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        trace = current_trace()
+        if is_recording() and trace is not None and trace.sampled:
+            headers["traceparent"] = format_traceparent(trace)  # two random numbers, and nothing of ours
         try:
             async with self._open_session(question).post(
                 self._account.endpoint,
