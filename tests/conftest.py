@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -29,7 +30,10 @@ from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import connect, open_pool
 from diamond_opus.domain.clock import ManualClock
 from diamond_opus.queue.pgmq_schema import PGMQ_STEP
+from log_secrets import SECRETS, pytest_runtest_makereport, pytest_runtest_setup
 from trade_market import Client, Market, open_market
+
+__all__ = ["pytest_runtest_makereport", "pytest_runtest_setup"]  # hooks: no secret in any log
 
 EXTERNAL_SERVER = os.environ.get("DIAMOND_TEST_DATABASE_URL") or None
 POSTGRES_BIN = os.environ.get("DIAMOND_POSTGRES_BIN") or None
@@ -61,6 +65,7 @@ def quickest_place() -> Path | None:
 def database_server(quickest_place: Path | None) -> Iterator[str]:
     """The URL of a server whose user may create databases."""
     if EXTERNAL_SERVER is not None:
+        SECRETS.know(urlsplit(EXTERNAL_SERVER).password)
         yield EXTERNAL_SERVER
         return
     home = Path(tempfile.mkdtemp(prefix="diamond-tests-", dir=quickest_place))
@@ -71,7 +76,9 @@ def database_server(quickest_place: Path | None) -> Iterator[str]:
             EmbeddedPostgres.start(home, bin_folder=programs, settings=FAST_SETTINGS) as server,
             _stopped_if_we_die(server, home),
         ):
+            SECRETS.know(urlsplit(server.url).password)
             yield server.url
+            SECRETS.look(server.log.read_text(errors="replace"), "PostgreSQL's own log")
     finally:
         shutil.rmtree(home)
 

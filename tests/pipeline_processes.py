@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
+from log_secrets import SECRETS
 from pipeline_builders import Pool, run_to_end, simulated_pipeline
 
 DIAMOND = Path(sys.executable).parent / "diamond"
@@ -158,6 +159,7 @@ class Processes:
             "DIAMOND_HOME": str(folder),
             **{name.upper(): str(value) for name, value in {**SMALL_STEPS, **settings}.items()},
         }
+        SECRETS.know_settings(self._environment)
         self._started: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> "Processes":

@@ -20,7 +20,8 @@ from diamond_opus.db.embedded import EmbeddedPostgres
 from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import Pool, connect, open_pool
 from diamond_opus.domain.clock import Clock, SystemClock
-from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.domain.tasks import end
 from diamond_opus.feeds.budget import PostgresBudget, RequestBudget, UnlimitedBudget, account_key
 from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda import (
@@ -42,6 +43,7 @@ from diamond_opus.monitoring.gauges import Gauges
 from diamond_opus.monitoring.look import Limits, Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.observability import metrics
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.consumer import consume
 from diamond_opus.queue.limits import LIMITS
@@ -69,6 +71,11 @@ FEEDS = (NIVODA,)
 #: Steps that complete the schema after our own migrations.
 MIGRATION_STEPS = (PGMQ_STEP,)
 
+#: How often the embedded server's log is looked at, which takes no time.
+LOG_LOOK_SECONDS = 30.0
+
+log = get_logger("wiring")
+
 SIMULATOR_ACCOUNT = ("demo@example.com", "demo")
 
 
@@ -86,11 +93,23 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
         yield settings.server_url
         return
     server = await asyncio.to_thread(start_embedded, settings)
+    tending = asyncio.create_task(_tend_log(server))
     try:
         yield server.url
     finally:
+        await end(tending)
         if server.started_here:
             await asyncio.to_thread(server.stop)
+
+
+async def _tend_log(server: EmbeddedPostgres) -> None:
+    """Until it is cancelled; nobody else looks after the log of an embedded server."""
+    while True:
+        await asyncio.sleep(LOG_LOOK_SECONDS)
+        try:
+            await asyncio.to_thread(server.cut_log)
+        except (DiamondError, OSError) as error:
+            log.warning("server_log_not_cut", log=str(server.log), reason=str(error))
 
 
 def start_embedded(settings: Settings) -> EmbeddedPostgres:

@@ -28,9 +28,11 @@ from diamond_opus.queue.protocol import QUEUES
 from diamond_opus.settings import load_settings
 from diamond_opus.watermark.postgres import PostgresWatermarkStore
 from diamond_opus.wiring import Pipeline, mappers
+from log_secrets import SECRETS
 
 SEARCH = "/api/v2/diamonds"
 SECRET = "a secret for tests"
+SECRETS.know(SECRET)
 
 UNLIMITED = RateLimits(read_per_minute=10**6, trade_per_minute=10**6, admin_per_minute=10**6)
 

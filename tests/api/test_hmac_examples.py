@@ -17,9 +17,11 @@ from served_api import Served, served_api
 
 from diamond_opus.keys.permissions import Permission
 from diamond_opus.keys.signatures import HmacClient
+from log_secrets import SECRETS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "authentication.md").read_text(encoding="utf-8")
 SECRET = 'a long "random" $ecret, with spaces'
+SECRETS.know(SECRET)
 CLIENTS = {"shop": HmacClient("shop", SECRET, frozenset({Permission.ADMIN}))}
 
 #: A call with a body, in place of the script's own call, which is its last line.

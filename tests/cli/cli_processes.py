@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from log_secrets import SECRETS
+
 DIAMOND = Path(sys.executable).with_name("diamond")
 
 
@@ -21,7 +23,7 @@ class Command:
 
     def __call__(self, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
         """To its end."""
-        return subprocess.run(
+        done = subprocess.run(
             [DIAMOND, *arguments],
             env=self._environment(settings),
             cwd=self.folder,
@@ -30,6 +32,8 @@ class Command:
             timeout=60,
             check=False,
         )
+        SECRETS.look(done.stderr, f"diamond {arguments[0]}")
+        return done
 
     @asynccontextmanager
     async def started(self, *arguments: str, **settings: object) -> AsyncIterator["Started"]:
@@ -47,10 +51,13 @@ class Command:
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.communicate()
+                _, rest = await process.communicate()
+                SECRETS.look(rest.decode(), f"diamond {arguments[0]}")
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
-        return {**self.environment, **{name.upper(): str(value) for name, value in settings.items()}}
+        environment = {**self.environment, **{name.upper(): str(value) for name, value in settings.items()}}
+        SECRETS.know_settings(environment)
+        return environment
 
 
 @dataclass(slots=True)
@@ -76,6 +83,7 @@ class Started:
         async with asyncio.timeout(60):
             async for line in self.process.stderr:
                 said.append(line.decode())
+                SECRETS.look(said[-1], "a process")
                 if f'"event":"{event}"' in said[-1]:
                     return
         raise AssertionError(f"it ended without the event {event}: {''.join(said)}")
@@ -88,5 +96,6 @@ class Started:
     async def ended(self, *, seconds: float = 60) -> tuple[int, str]:
         async with asyncio.timeout(seconds):
             _, complaints = await self.process.communicate()
+        SECRETS.look(complaints.decode(), "a process")
         assert self.process.returncode is not None
         return self.process.returncode, complaints.decode()

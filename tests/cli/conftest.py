@@ -14,6 +14,7 @@ import pytest
 from cli_processes import Command
 
 from diamond_opus.settings import Settings
+from log_secrets import SECRETS
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> 
         for name in Settings.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.setenv("DIAMOND_HOME", str(home))
+        SECRETS.know_settings({name.upper(): value for name, value in settings.items()})
         for name, value in settings.items():
             monkeypatch.setenv(name.upper(), str(value))
 

@@ -1,5 +1,6 @@
 """The embedded server in the situations it must survive: crashes, taken ports, two homes, odd users, old data."""
 
+import asyncio
 import json
 import os
 import pwd
@@ -19,10 +20,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from diamond_opus import wiring
 from diamond_opus.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from diamond_opus.db.embedded import binaries as binaries_module
 from diamond_opus.db.embedded import home as home_module
 from diamond_opus.db.embedded import settings as settings_module
+from diamond_opus.db.embedded.cluster import LOG_KEPT_BYTES, LOG_LIMIT_BYTES
+from diamond_opus.settings import load_settings
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 ROOT = os.geteuid() == 0
@@ -353,7 +357,8 @@ def test_an_ordinary_user_runs_its_own_server_and_is_told_when_the_data_is_someb
     script = f"""
         import os, pwd, psycopg
         from pathlib import Path
-        from diamond_opus.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+        from diamond_opus import wiring
+from diamond_opus.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
         from diamond_opus.db.embedded.account import choose_account
         psycopg.connect, psycopg.errors.lookup("08006")
         nobody = pwd.getpwnam("daemon")
@@ -401,3 +406,60 @@ def test_without_room_for_posix_shared_memory_the_other_kind_is_used(
         with psycopg.connect(server.url) as conn:
             conn.execute("SET debug_parallel_query = on" if server.version >= "16" else "SELECT 1")
             assert conn.execute("SELECT count(*) FROM pg_class").fetchone() is not None
+
+
+def lengthen(log: Path) -> None:
+    """As if the server had run for months."""
+    with log.open("ab") as file:
+        file.write(b"an old line\n" * (LOG_LIMIT_BYTES // 12 + 2))
+
+
+def test_the_log_of_a_running_server_is_cut_and_goes_on(home: Path) -> None:
+    with start(home) as server:
+        lengthen(server.log)
+        refuse(server, "SELECT 'before the cut' / 1")
+        server.cut_log()
+
+        assert server.log.stat().st_size == 0
+        old = server.log.with_suffix(".log.old").read_text()
+        assert len(old) == LOG_KEPT_BYTES
+        assert "before the cut" in old
+        refuse(server, "SELECT 'after the cut' / 1")
+        assert server.log.read_text().startswith("20"), "no hole where the old lines were"
+        assert "after the cut" in server.log.read_text()
+        server.cut_log()
+        assert "after the cut" in server.log.read_text(), "a short one stays"
+
+        lengthen(server.log)
+        assert not start(home).started_here
+        assert server.log.stat().st_size == 0, "whoever attaches looks too"
+
+
+def test_the_log_is_not_cut_through_a_link(home: Path, tmp_path: Path) -> None:
+    """Its folder is the server's own account's, and root must not be sent to another file."""
+    other = tmp_path / "other"
+    lengthen(other)
+    with start(home) as server:
+        server.log.unlink()
+        server.log.symlink_to(other)
+        with pytest.raises(OSError, match="symbolic links"):
+            server.cut_log()
+    assert other.stat().st_size > LOG_LIMIT_BYTES
+
+
+async def test_a_process_that_stays_keeps_the_log_of_its_server_short(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "LOG_LOOK_SECONDS", 0.05)
+    async with wiring.open_database(load_settings(diamond_home=home, database_url=None)):
+        server = EmbeddedPostgres.find(home)
+        assert server is not None
+        lengthen(server.log)
+        async with asyncio.timeout(10):
+            while server.log.stat().st_size > 0:  # noqa: ASYNC110 - another thread cuts it
+                await asyncio.sleep(0.02)
+
+
+def refuse(server: EmbeddedPostgres, statement: str) -> None:
+    with psycopg.connect(server.url, autocommit=True) as conn, pytest.raises(psycopg.Error):
+        conn.execute(statement.encode())

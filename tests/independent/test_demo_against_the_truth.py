@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from log_secrets import SECRETS
+
 DIAMOND = Path(sys.executable).with_name("diamond")
 RECOMPUTE = Path(__file__).with_name("recompute.py")
 STONES, SEED = 6000, 7
@@ -25,6 +27,7 @@ def home() -> Iterator[Path]:
 
 def run(command: list[str | Path], env: dict[str, str]) -> str:
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    SECRETS.look(done.stderr, f"{command[0]} {command[1]}")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

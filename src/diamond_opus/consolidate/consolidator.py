@@ -102,7 +102,8 @@ class Consolidator:
                     log.info("work_done_of_no_run", run_id=done.run_id, reason=str(refusal))
                     return
             if run.state is RunState.INGESTED:
-                await self.consolidate(run.run_id)
+                with bind(partition_id=None):
+                    await self.consolidate(run.run_id)
 
     async def handle_consolidate(self, message: Received) -> None:
         """Whether it is forced was decided, and written down, by whoever asked for it; the message only wakes."""

@@ -61,7 +61,10 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def bind(**fields: object) -> AbstractContextManager[None]:
-    """Add fields (``run_id``, ``partition_id``, ...) to every line of the block and of tasks it starts."""
+    """Add fields (``run_id``, ``partition_id``, ...) to every line of the block and of tasks it starts.
+
+    One that is None is taken away: a run is ended by the last of its partitions, and is not about that one.
+    """
     return cast("AbstractContextManager[None]", structlog.contextvars.bound_contextvars(**fields))
 
 
@@ -93,7 +96,9 @@ def configure_logging(
     out = stream if stream is not None else sys.stderr
     readable = out.isatty() if as_json is None else not as_json
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_formatter(_Identity(service, worker_id), readable=readable, colors=out.isatty()))
+    handler.setFormatter(
+        make_formatter(service=service, worker_id=worker_id, readable=readable, colors=out.isatty())
+    )
     root = logging.getLogger()
     for present in list(root.handlers):
         root.removeHandler(present)
@@ -110,6 +115,23 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
+def make_formatter(
+    *, service: str, worker_id: str | None = None, readable: bool, colors: bool = False
+) -> logging.Formatter:
+    """What makes a line of a record, ours or a library's: masked, bounded, as JSON or for people."""
+    identity = _Identity(service, worker_id)
+    console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    render: list[Any] = [_clean, console] if readable else [identity, _clean, _render_json]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_color_message, *_SHARED],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *render,
+        ],
+    )
+
+
 class _Identity:
     """Adds who speaks: service, process and, in a worker, its id."""
 
@@ -121,6 +143,13 @@ class _Identity:
             if value is not None:
                 event.setdefault(key, value)
         return event
+
+
+def _merge_bound(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    for key, value in structlog.contextvars.get_contextvars().items():
+        if value is not None:
+            event.setdefault(key, value)
+    return event
 
 
 def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -170,21 +199,8 @@ def _drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) 
     return event
 
 
-def _formatter(identity: _Identity, *, readable: bool, colors: bool) -> logging.Formatter:
-    console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    render: list[Any] = [_clean, console] if readable else [identity, _clean, _render_json]
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_color_message, *_SHARED],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            *render,
-        ],
-    )
-
-
 _SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
+    _merge_bound,
     _add_trace_id,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,

@@ -11,7 +11,9 @@ from diamond_opus.db.embedded.account import Account, EmbeddedPostgresError
 from diamond_opus.db.embedded.binaries import Binaries
 from diamond_opus.db.embedded.settings import as_arguments
 
-_LOG_LIMIT_BYTES = 10 * 1024 * 1024
+#: How long the server's log may get, and how much of its end is kept when it is cut under a running server.
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+LOG_KEPT_BYTES = 1024 * 1024
 
 #: Above any process id there is, yet one that PostgreSQL takes for a process that ended.
 _NO_PROCESS = 2**31 - 1
@@ -153,6 +155,31 @@ class Cluster:
             return
         path.write_text("\n".join([str(_NO_PROCESS), *lines[1:]]))
 
+    @property
+    def _old_log(self) -> Path:
+        return self.log.with_suffix(".log.old")
+
+    def cut_log(self) -> None:
+        """Empty a log that got too long, under the running server, which appends; its end goes into the old log.
+
+        PostgreSQL's own rotation by size fills file after file and removes none. Lines of this very instant are lost.
+        """
+        try:
+            # The folder is the server's account's: root must not be led to another file by a link in it.
+            descriptor = os.open(self.log, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "rb+") as log:
+            size = log.seek(0, os.SEEK_END)
+            if size <= LOG_LIMIT_BYTES:
+                return
+            log.seek(size - LOG_KEPT_BYTES)
+            end = log.read()
+            self._old_log.unlink(missing_ok=True)
+            with self._old_log.open("xb") as old:
+                old.write(end)
+            log.truncate(0)
+
     def _turn_log(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".log.old"))
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
+            self.log.replace(self._old_log)

@@ -62,7 +62,9 @@ class EmbeddedPostgres:
             started = not _is_alive(cluster)
             if started:
                 record = _launch(place, record, cluster, port, dict(settings or {}))
-            elif port not in (None, record.port):
+            elif port in (None, record.port):
+                cluster.cut_log()
+            else:
                 raise EmbeddedPostgresError(
                     f"the server of {home} runs on port {record.port} already, not on "
                     f"{port}; stop it first: diamond db stop"
@@ -102,6 +104,11 @@ class EmbeddedPostgres:
     def log(self) -> Path:
         """The server's own log: the place to look when something is odd."""
         return self._cluster.log
+
+    def cut_log(self) -> None:
+        """See to it that the log of a server that runs for months stays short; to be called now and then."""
+        with self._home.locked():
+            self._cluster.cut_log()
 
     def stop(self) -> None:
         """Stop the server, whoever started it; sessions end, what was committed stays."""
