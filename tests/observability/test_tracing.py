@@ -96,7 +96,12 @@ async def test_a_run_of_three_processes_is_one_trace(
     assert any(path.endswith("complete_run") for path in paths)
     assert not [each for each in ours if each.failed]
     lines = [json.loads(line) for line in processes.log.read_text().splitlines() if line.startswith("{")]
-    assert {line["trace_id"] for line in lines if line["event"] == "partition_ended"} == {run["trace_id"]}
+    assert {line["event"] for line in lines if "run_id" not in line} <= {"woken"}  # of many runs at once
+    of_run = [line for line in lines if "run_id" in line]
+    assert {(line["run_id"], line["trace_id"]) for line in of_run} == {(str(run["run_id"]), run["trace_id"])}
+    assert {line["service"] for line in of_run} == {"scheduler", "worker", "consolidator"}
+    assert all("partition_id" in line for line in of_run if line["service"] == "worker")
+    assert not [line for line in of_run if line["event"] == "run_completed" and "partition_id" in line]
 
 
 async def test_a_run_in_one_process_with_queues_in_its_memory_is_one_trace(
