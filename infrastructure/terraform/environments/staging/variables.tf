@@ -233,7 +233,7 @@ variable "settings" {
     condition = length(setintersection(keys(var.settings), [
       "ALERT_URLS", "API_URL", "AZURE_CLIENT_ID", "AZURE_RESOURCE_GROUP", "AZURE_SCHEDULER_JOB_NAME", "AZURE_SERVICE_BUS_NAMESPACE",
       "AZURE_STORAGE_ACCOUNT_URL", "AZURE_SUBSCRIPTION_ID", "DATABASE_URL", "HMAC_SECRETS", "HOST", "LOG_FORMAT",
-      "MONITORING_PORT", "NIVODA_ENDPOINT", "NIVODA_PASSWORD", "NIVODA_USERNAME", "PG_POOL_MAX", "PORT",
+      "MONITORING_PORT", "NIVODA_ENDPOINT", "NIVODA_PASSWORD", "NIVODA_USERNAME", "PG_POOL_MAX", "PORT", "SCHEDULER_CRON",
       "RESEND_API_KEY", "TRUSTED_PROXIES",
     ])) == 0
     error_message = "settings must not name what Terraform sets itself, such as PG_POOL_MAX (pool_sizes)."

@@ -22,6 +22,8 @@ locals {
     LOG_FORMAT                  = "json"
     NIVODA_ENDPOINT             = var.nivoda_endpoint
     NIVODA_USERNAME             = var.nivoda_username
+    # By which every process knows when a run is late; the jobs below start them.
+    SCHEDULER_CRON = var.scheduler_cron_expression
   }
   backend = { for app, pool in var.pool_sizes : app => merge(var.settings, local.azure_env, {
     AZURE_CLIENT_ID = var.identities[app].client_id
