@@ -29,11 +29,8 @@ from diamond_opus.wiring import FEEDS, Pipeline, open_database, open_pipeline
 
 log = get_logger("cli")
 
-#: What a process takes beside its consumers' connections: the queues' own calls and the sweeper's.
+#: What a process takes beside its consumers' connections: for the queues' own calls, the sweeper and housekeeping.
 _SPARE_CONNECTIONS = 2
-
-#: Housekeeping works on one at a time, and may hold it for minutes.
-_HOUSEKEEPING_CONNECTIONS = 1
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +89,7 @@ def consolidator(
 
 
 async def _consolidator(settings: Settings, until_idle: bool, listener: socket.socket | None) -> None:
-    least = settings.consolidator_concurrency + _SPARE_CONNECTIONS + _HOUSEKEEPING_CONNECTIONS
+    least = settings.consolidator_concurrency + _SPARE_CONNECTIONS
     async with _process(settings, "consolidator", least_connections=least) as process:
         if until_idle:
             await consolidate_until_idle(process.pipeline, process.stop)
@@ -137,7 +134,7 @@ def up() -> None:
 async def _up(settings: Settings, listener: socket.socket, watched: socket.socket | None) -> None:
     from diamond_opus.cli.api_server import serve_api
 
-    least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS + _HOUSEKEEPING_CONNECTIONS
+    least = settings.consolidator_concurrency + 2 * _SPARE_CONNECTIONS
     async with _process(settings, "up", least_connections=least) as process:
         pipeline, stop = process.pipeline, process.stop
         await process.run(

@@ -166,7 +166,8 @@ SELECT count(*) AS rows
 FROM batch;
 
 -- name: deleted_stones
--- By key as well as by id: a hold or an order may be older than the diamond.
+-- By key as well as by id: a hold or an order may be older than the diamond. In no order: sorting would go through all of
+-- them for each batch.
 SELECT d.id, d.feed, d.supplier_stone_id
 FROM diamonds AS d
 JOIN raw_diamonds AS w ON w.feed = d.feed AND w.supplier_stone_id = d.supplier_stone_id
@@ -185,7 +186,6 @@ WHERE d.status = 'deleted'
   AND NOT EXISTS (
       SELECT FROM availability_marks AS m WHERE m.feed = d.feed AND m.supplier_stone_id = d.supplier_stone_id
   )
-ORDER BY d.deleted_at
 
 -- name: purge_stones
 -- The raw row first, as consolidation locks them: it learns under that lock whether the diamond exists, so a stone that
