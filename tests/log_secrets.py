@@ -30,7 +30,7 @@ FORMS: Mapping[str, re.Pattern[str]] = {
     "an API key": re.compile(r"\bdk_[A-Za-z0-9_-]{43}"),
     "a token": re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}"),
     "a bearer's token": re.compile(r"(?i)\bbearer +[\w.~+/=-]{16,}"),
-    "a password in an address": re.compile(r"://[^\s:/@\"']+:[^\s/@*\"']+@[\w.\[]"),
+    "a password in an address": re.compile(r"://[^\s:/@\"']+:(?!password@)[^\s/@*\"']+@[\w.\[]"),
     "a key of Azure": re.compile(r"(?:SharedAccessKey|AccountKey)=[^;*\s\"']{8,}"),
 }
 

@@ -102,6 +102,7 @@ def test_a_secret_is_known_by_what_a_process_was_given_or_by_its_form(
     "line",
     [
         "postgresql://shop:***@db:5432/x",
+        "write it as postgresql://user:password@host:5432/database",
         "Authorization: ***",
         "asked with dk_***",
         "http://127.0.0.1:4010/api/diamonds at 12:30:00",

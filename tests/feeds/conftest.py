@@ -3,7 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from feed_builders import PASSWORD
 from scripted_server import ScriptedSupplier
+
+from log_secrets import SECRETS
+
+SECRETS.know(PASSWORD)
 
 
 @pytest.fixture

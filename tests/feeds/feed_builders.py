@@ -15,11 +15,9 @@ from diamond_opus.feeds.budget import Outcome, UnlimitedBudget
 from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda import NivodaAccount, NivodaClient, NivodaMapper
 from diamond_opus.feeds.protocol import RawStone, Rejected, StoneMapper
-from log_secrets import SECRETS
 
 USERNAME = "buyer@example.com"
 PASSWORD = "correct horse battery"
-SECRETS.know(PASSWORD)
 STONE_ID = "8c6982cd-9e10-4795-93bc-b19938405167"
 NATURAL = Selection(lab_grown=False, price_from=1200, price_to=1340)
 
