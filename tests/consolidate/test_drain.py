@@ -85,10 +85,10 @@ async def test_a_slow_database_gets_small_batches_and_who_watches_is_told() -> N
     drain = make_drain(table, most=1, on_choice=lambda feed, choice: chosen.append((feed, choice)))
     with capture_logs() as logs:
         await drain.drain(table.batch)
-    assert chosen[-1] == ("nivoda", Choice(150, 1)) or chosen[-1] == ("nivoda", Choice(200, 1))
-    assert max(table.sizes) <= 200
+    assert chosen == [("nivoda", Choice(375, 1))]
+    assert max(table.sizes) == 375
     [line] = [line for line in logs if line["event"] == "consolidation_tuned"]
-    assert (line["feed"], line["batch_size"], line["concurrency"]) == ("nivoda", table.sizes[1], 1)
+    assert (line["feed"], line["batch_size"], line["concurrency"]) == ("nivoda", 375, 1)
 
 
 async def test_what_was_learned_is_there_for_the_next_run_but_its_first_batch_is_small() -> None:

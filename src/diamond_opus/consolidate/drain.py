@@ -1,11 +1,11 @@
 """Takes a feed's pending stones batch by batch, several batches side by side, as many and as large as does best."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
 from dataclasses import dataclass
 
 from diamond_opus.consolidate.batch import BatchOutcome
-from diamond_opus.consolidate.tuning import FIRST_BATCH, Choice, Tuning
+from diamond_opus.consolidate.tuning import Choice, Tuning
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.logging import get_logger
 
@@ -13,6 +13,9 @@ log = get_logger("consolidate")
 
 #: What the payloads of a batch may be together; in memory a batch is some times as large. 2,000 usual ones have 6 MB.
 _BATCH_BYTES = 16 * 1024 * 1024
+
+#: How many stones are looked at to learn how large they are.
+_FIRST_BATCH = 200
 
 #: What was chosen is told to the log no more often than this, and once more at the end.
 _QUIET_SECONDS = 30.0
@@ -55,21 +58,27 @@ class Drain:
 
     async def drain(self, batch: Batch) -> None:
         """Batches until a whole pass over the keys claims nothing."""
-        walk = _Walk(min(FIRST_BATCH, self._tuning.choice.batch_size))
-        steps: set[asyncio.Task[None]] = set()
+        walk = _Walk(min(_FIRST_BATCH, self._tuning.choice.batch_size))
+        lanes: set[asyncio.Task[None]] = set()
         try:
-            while steps or not walk.is_over:
-                while not walk.is_over and len(steps) < self._tuning.choice.concurrency:
-                    steps.add(asyncio.create_task(self._step(walk, batch)))
-                done, _ = await asyncio.wait(steps, return_when=asyncio.FIRST_COMPLETED)
-                for step in done:
-                    step.result()
-                steps -= done
+            while lanes or not walk.is_over:
+                while not walk.is_over and len(lanes) < self._tuning.choice.concurrency:
+                    lanes.add(asyncio.create_task(self._lane(walk, batch, lanes)))
+                done, _ = await asyncio.wait(lanes, return_when=asyncio.FIRST_COMPLETED)
+                for lane in done:
+                    lane.result()
+                lanes -= done
         finally:
-            for step in steps:
-                step.cancel()
-            await asyncio.gather(*steps, return_exceptions=True)
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
         self._tell(is_end=True)
+
+    async def _lane(self, walk: _Walk, batch: Batch, lanes: Sized) -> None:
+        """One batch right after the other, so that the database never waits for us, until another number is wanted."""
+        await self._step(walk, batch)
+        while not walk.is_over and len(lanes) == self._tuning.choice.concurrency:
+            await self._step(walk, batch)
 
     async def _step(self, walk: _Walk, batch: Batch) -> None:
         after, started = walk.after, self._clock.monotonic()

@@ -1,7 +1,8 @@
 """How large a batch is and how many go side by side: chosen from what batches take, with the settings as caps.
 
-A batch is to take two seconds at most: so long its rows stay locked, and so long a process that is told to end goes on.
-Its size follows the pace of the newest batches (seconds a stone) and stands still while it would take one to two.
+A batch is to take five seconds at most: so long its rows stay locked, and so long a process that is told to end goes
+on. Its size follows the pace of the newest batches (seconds a stone), and stands still while it would take half of that
+or more. A tenth of the cap is the least: a database that is slow to each statement is not helped by more of them.
 
 How many go side by side is found by trials. What n lanes do is n divided by their pace, over a window of four batches a
 lane. In a trial one lane more, or one fewer, does a window. One more stays if that gained a tenth, one fewer if it cost
@@ -13,17 +14,12 @@ another process, needs the machine. When they do a quarter more, whoever it was 
 
 from dataclasses import dataclass
 
-#: The first batch tells how large stones are and how long they take.
-FIRST_BATCH = 200
-
-LONGEST_SECONDS = 2.0
-SMALLEST_BATCH = 100
+LONGEST_SECONDS = 5.0
+SMALLEST_SHARE = 10
+_SHORTEST_SECONDS = 1e-6
 
 #: Without knowing better, as many lanes as did best on two cores, where a third gained nothing.
 FIRST_LANES = 2
-
-#: What a clock may show as no time at all.
-_CLOCK_SECONDS = 1e-6
 
 #: The weight of the newest batch in the pace, and of the newest window in what is usual.
 _NEWEST = 0.3
@@ -48,8 +44,8 @@ class Tuning:
 
     def __init__(self, *, largest_batch: int, most_lanes: int) -> None:
         self._largest = largest_batch
-        self._smallest = min(SMALLEST_BATCH, largest_batch)
-        self._size = min(FIRST_BATCH, largest_batch)
+        self._smallest = max(1, largest_batch // SMALLEST_SHARE)
+        self._size = largest_batch
         self._pace: float | None = None
         self._lanes = _Lanes(most_lanes)
 
@@ -63,9 +59,8 @@ class Tuning:
 
     def note(self, stones: int, seconds: float) -> None:
         """A batch of so many stones took so long, its waiting for a connection and its repetitions included."""
-        if stones <= 0:
-            return
-        seconds = max(seconds, _CLOCK_SECONDS)
+        if stones < 1 or seconds < _SHORTEST_SECONDS:
+            return  # nothing was measured
         newest = seconds / stones
         self._pace = newest if self._pace is None else self._pace + _NEWEST * (newest - self._pace)
         self._size = self._fitting(self._pace)
