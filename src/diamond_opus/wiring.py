@@ -10,22 +10,21 @@ from importlib.metadata import version
 from uuid import UUID, uuid4
 
 from diamond_opus import azure
-from diamond_opus.alerts.channels import Channel, channels_of, mail_channels
+from diamond_opus.alerts.channels import Channel
 from diamond_opus.alerts.deliver import DUTY, DUTY_LEASE_SECONDS, Deliverer
 from diamond_opus.alerts.protocol import Alerts
 from diamond_opus.alerts.raised import IncidentAlerts
-from diamond_opus.consolidate.consolidator import ConsolidationSettings, Consolidator
+from diamond_opus.consolidate.consolidator import Consolidator
 from diamond_opus.consolidate.tuning import Choice
 from diamond_opus.db.embedded import EmbeddedPostgres
 from diamond_opus.db.migrate import migrate
 from diamond_opus.db.pool import Pool, connect, open_pool
 from diamond_opus.domain.clock import Clock, SystemClock
-from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.tasks import end
 from diamond_opus.feeds.budget import PostgresBudget, RequestBudget, UnlimitedBudget, account_key
 from diamond_opus.feeds.health import SupplierHealth
 from diamond_opus.feeds.nivoda import (
-    NivodaAccount,
     NivodaClient,
     NivodaMapper,
     NivodaTrading,
@@ -33,29 +32,35 @@ from diamond_opus.feeds.nivoda import (
 )
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.feeds.trading import Trader
-from diamond_opus.ingest.read_range import ReadingSettings
-from diamond_opus.ingest.worker import AttemptSettings, Worker
+from diamond_opus.ingest.worker import Worker
 from diamond_opus.maintain.caretaker import Caretaker
 from diamond_opus.maintain.housekeeper import Housekeeper
-from diamond_opus.maintain.retention import Retention
-from diamond_opus.maintain.tasks import TASKS, House
+from diamond_opus.maintain.tasks import House
 from diamond_opus.monitoring.gauges import Gauges
-from diamond_opus.monitoring.look import Limits, Lookout
+from diamond_opus.monitoring.look import Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.observability import metrics
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.partitioning.settings import HeatmapSettings
 from diamond_opus.queue.consumer import consume
 from diamond_opus.queue.limits import LIMITS
 from diamond_opus.queue.memory import MemoryQueue
 from diamond_opus.queue.pgmq_schema import PGMQ_STEP
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_DONE, WORK_ITEMS, Queue
+from diamond_opus.room_settings import (
+    alert_channels,
+    attempt_settings,
+    consolidation_settings,
+    incident_limits,
+    planning_settings,
+    retention,
+    supplier_account,
+)
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import RunType
 from diamond_opus.schedule.container_apps_job import ContainerAppsJob
 from diamond_opus.schedule.count_density import OnCount
-from diamond_opus.schedule.plan_run import PlanningSettings, plan_run
+from diamond_opus.schedule.plan_run import plan_run
 from diamond_opus.schedule.sweep import Sweeper
 from diamond_opus.settings import Settings
 from diamond_opus.trade.desk import Desk
@@ -75,8 +80,6 @@ MIGRATION_STEPS = (PGMQ_STEP,)
 LOG_LOOK_SECONDS = 30.0
 
 log = get_logger("wiring")
-
-SIMULATOR_ACCOUNT = ("demo@example.com", "demo")
 
 
 def mappers() -> Mapping[str, StoneMapper]:
@@ -189,14 +192,7 @@ class Pipeline:
             watermarks=self.watermarks,
             alerts=self.alerts,
             clock=self.clock,
-            settings=ConsolidationSettings(
-                batch_size=self.settings.consolidator_batch_size,
-                concurrency=self.settings.consolidator_concurrency,
-                lease_seconds=self.settings.worker_lease_seconds,
-                guard_share=self.settings.removal_guard_share,
-                max_attempts=self.settings.worker_max_attempts,
-                first_backoff_seconds=self.settings.retry_first_backoff_seconds,
-            ),
+            settings=consolidation_settings(self.settings),
             on_choice=_show_choice,
         )
 
@@ -388,56 +384,6 @@ async def _open_watermarks(settings: Settings, pool: Pool) -> AsyncIterator[Wate
         yield PostgresWatermarkStore(pool)
 
 
-def supplier_account(settings: Settings) -> NivodaAccount:
-    """Who asks whom: the configured supplier, or the simulator on this machine."""
-    if settings.nivoda_endpoint is None:
-        endpoint = f"http://127.0.0.1:{settings.simulator_port}/api/diamonds"
-        username, password = SIMULATOR_ACCOUNT
-        username = settings.nivoda_username or username
-        if settings.nivoda_password is not None:
-            password = settings.nivoda_password.get_secret_value()
-    else:
-        if settings.nivoda_username is None or settings.nivoda_password is None:
-            raise ConfigurationError("NIVODA_USERNAME and NIVODA_PASSWORD are missing")
-        endpoint, username = settings.nivoda_endpoint, settings.nivoda_username
-        password = settings.nivoda_password.get_secret_value()
-    return NivodaAccount(
-        endpoint,
-        username,
-        password,
-        request_timeout_seconds=settings.nivoda_request_timeout_ms / 1000,
-        connect_timeout_seconds=settings.nivoda_connect_timeout_ms / 1000,
-        token_lifetime_seconds=settings.nivoda_token_lifetime_seconds,
-        tries=settings.nivoda_request_tries,
-        first_backoff_seconds=settings.retry_first_backoff_seconds,
-        max_backoff_seconds=settings.retry_longest_backoff_seconds,
-        gateway_pause_seconds=settings.nivoda_gateway_pause_seconds,
-    )
-
-
-def check_settings(settings: Settings) -> None:
-    """Raise ConfigurationError for values that are refused only where they are used; asks nobody, starts nothing."""
-    supplier_account(settings)
-    validate_filter(settings.nivoda_filter or "")
-    azure.check_settings(settings)
-    alert_channels(settings)
-    try:
-        planning_settings(settings)
-    except ValueError as error:
-        raise ConfigurationError(f"HEATMAP_*: {error}") from error
-
-
-def alert_channels(settings: Settings) -> Sequence[Channel]:
-    """Who is told of incidents. Raises ConfigurationError, without what is secret in an address."""
-    mails = mail_channels(
-        api_key=settings.resend_api_key.get_secret_value() if settings.resend_api_key else None,
-        to=settings.alert_email_to,
-        sender=settings.alert_email_from,
-    )
-    urls = settings.alert_urls.get_secret_value() if settings.alert_urls else None
-    return [*mails, *channels_of(urls)]
-
-
 def _open_source(
     settings: Settings, budget: RequestBudget, health: SupplierHealth, clock: Clock
 ) -> NivodaClient:
@@ -461,59 +407,4 @@ def _budget(settings: Settings, pool: Pool, clock: Clock, *, unlimited: bool | N
         clock,
         max_per_second=fastest,
         start_per_second=min(2.0, fastest),
-    )
-
-
-def attempt_settings(settings: Settings) -> AttemptSettings:
-    return AttemptSettings(
-        lease_seconds=settings.worker_lease_seconds,
-        max_attempts=settings.worker_max_attempts,
-        first_backoff_seconds=settings.retry_first_backoff_seconds,
-        longest_backoff_seconds=settings.retry_longest_backoff_seconds,
-        enough_percent=settings.auto_consolidation_success_threshold,
-        reading=ReadingSettings(overlap=settings.worker_page_overlap, max_offset=settings.worker_max_offset),
-    )
-
-
-def retention(settings: Settings) -> Retention:
-    return Retention(
-        raw_days=settings.raw_retention_days,
-        deleted_stone_days=settings.deleted_stone_retention_days,
-        run_days=settings.run_retention_days,
-        density_days=settings.density_retention_days,
-        error_log_days=settings.error_log_retention_days,
-        audit_days=settings.audit_retention_days,
-        incident_days=settings.incident_retention_days,
-        dead_letter_days=settings.dead_letter_retention_days,
-    )
-
-
-def planning_settings(settings: Settings) -> PlanningSettings:
-    return PlanningSettings(
-        safety_minutes=settings.incremental_safety_minutes,
-        run_timeout_seconds=settings.run_timeout_seconds,
-        heatmap=HeatmapSettings(
-            dense_zone_threshold=settings.heatmap_dense_zone_threshold,
-            dense_zone_step=settings.heatmap_dense_zone_step,
-            max_price=settings.heatmap_max_price,
-            # One place is kept for each type's catch-up.
-            max_workers=settings.heatmap_max_workers - 1,
-            min_records_per_worker=settings.heatmap_min_records_per_worker,
-            records_per_worker=settings.records_per_worker,
-        ),
-    )
-
-
-def incident_limits(settings: Settings) -> Limits:
-    hours, gigabytes = settings.backup_max_age_hours, settings.database_size_limit_gb
-    return Limits(
-        scheduler_cron=settings.scheduler_cron,
-        late_after=timedelta(minutes=settings.run_late_grace_minutes),
-        maintain_cron=settings.maintain_cron,
-        tasks=[task.name for task in TASKS],
-        rejected_share=settings.rejected_share_limit,
-        refusal=timedelta(seconds=settings.supplier_refusal_seconds),
-        backup_age=None if hours is None else timedelta(hours=hours),
-        database_bytes=None if gigabytes is None else gigabytes * 1e9,
-        disk=settings.diamond_home if settings.server_url is None else None,
     )

@@ -17,8 +17,8 @@ from diamond_opus.alerts.render import Kind, Message
 from diamond_opus.alerts.transport import Answer, Outcome
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.observability.logging import configure_logging
+from diamond_opus.room_settings import check_settings
 from diamond_opus.settings import load_settings
-from diamond_opus.wiring import check_settings
 
 MESSAGE = Message(
     "[error] Run 7 failed", "The disk is full.\n\nRun: 7", Severity.ERROR, Kind.OPENED, "the-incident"

@@ -30,8 +30,8 @@ from diamond_opus.feeds.budget import account_key
 from diamond_opus.keys.api_keys import create_key
 from diamond_opus.observability.collectors import Named
 from diamond_opus.observability.metrics import DESCRIPTIONS
+from diamond_opus.room_settings import SIMULATOR_ACCOUNT
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
-from diamond_opus.wiring import SIMULATOR_ACCOUNT
 from pipeline_processes import Processes, newest_run
 
 #: By metric, as it stands in a scrape: by label, the values seen.

@@ -4,7 +4,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from run_steps import retry, start_consolidating
 
 from diamond_opus.analytics.runs import describe_run
 from diamond_opus.domain.errors import Fatal
@@ -14,6 +13,7 @@ from diamond_opus.runs import consolidating
 from diamond_opus.runs.model import Run, RunRefused, RunState, RunType
 from pipeline_builders import Pool, World
 from pipeline_supplier import ScriptedSupplier, stones
+from run_steps import retry, start_consolidating
 
 _RANGES: dict[str, Any] = {"records_per_worker": 20, "heatmap_min_records_per_worker": 1}
 

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
-from run_steps import cancel, claim, end, fail, retry, start_consolidating
 
 from diamond_opus.runs import consolidating, store
 from diamond_opus.runs.model import PartitionState, RunRefused, RunState
 from pipeline_builders import Pool, World
 from pipeline_supplier import ScriptedSupplier, stones
+from run_steps import cancel, claim, end, fail, retry, start_consolidating
 
 
 @pytest.fixture

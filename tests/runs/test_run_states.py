@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from run_steps import cancel, claim, end, leave, retry
 
 from diamond_opus.runs import leases, store
 from diamond_opus.runs.model import (
@@ -20,6 +19,7 @@ from diamond_opus.runs.model import (
 )
 from pipeline_builders import Pool, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
+from run_steps import cancel, claim, end, leave, retry
 
 RUN_STEPS = {
     ("planned", "ingesting"),

@@ -1,11 +1,11 @@
 """Whoever dies after a run failed, somebody is told, and with the command that puts it right."""
 
 import pytest
-from run_steps import cancel, claim, fail, leave, retry
 
 from diamond_opus.runs.model import PartitionState, RunState
 from pipeline_builders import Pool, World
 from pipeline_supplier import ScriptedSupplier, stones
+from run_steps import cancel, claim, fail, leave, retry
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from run_steps import cancel, claim, end, retry, start_consolidating
 
 from diamond_opus.consolidate.batch import consolidate_batch
 from diamond_opus.runs import consolidating, leases, store
@@ -12,6 +11,7 @@ from diamond_opus.runs.model import LeaseLost, PartitionState, Progress, Run, Ru
 from diamond_opus.wiring import mappers
 from pipeline_builders import Pool, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
+from run_steps import cancel, claim, end, retry, start_consolidating
 
 
 @pytest.fixture

@@ -27,16 +27,9 @@ from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.selection import Selection
 from diamond_opus.queue.postgres import PostgresQueue
+from diamond_opus.room_settings import alert_channels, supplier_account
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import (
-    FEEDS,
-    MIGRATION_STEPS,
-    Pipeline,
-    alert_channels,
-    open_database,
-    open_pipeline,
-    supplier_account,
-)
+from diamond_opus.wiring import FEEDS, MIGRATION_STEPS, Pipeline, open_database, open_pipeline
 
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18
 LEAST_FREE_BYTES = 1024**3

@@ -11,8 +11,9 @@ from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import output, prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_schema
 from diamond_opus.maintain.housekeeper import Done, check_names
+from diamond_opus.room_settings import check_settings
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import check_settings, open_database, open_pipeline
+from diamond_opus.wiring import open_database, open_pipeline
 
 
 def register(app: typer.Typer) -> None:

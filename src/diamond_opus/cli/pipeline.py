@@ -15,16 +15,10 @@ from diamond_opus.cli.report import print_run, run_as_json
 from diamond_opus.cli.running import console, prepare, record_traces, run_async, stop_on_signals
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.observability.error_log import record_exception
+from diamond_opus.room_settings import check_settings
 from diamond_opus.runs.model import Run, RunState, RunType
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import (
-    FEEDS,
-    Pipeline,
-    check_settings,
-    migrate_database,
-    open_database,
-    open_pipeline,
-)
+from diamond_opus.wiring import FEEDS, Pipeline, migrate_database, open_database, open_pipeline
 
 FeedOption = Annotated[str, typer.Option("--feed", help="Which feed.")]
 TypeOption = Annotated[

@@ -10,8 +10,9 @@ from diamond_opus.db.migrate import pending
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.signatures import HmacClient, parse_hmac_secrets
+from diamond_opus.room_settings import check_settings
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import MIGRATION_STEPS, check_settings, migrate_database
+from diamond_opus.wiring import MIGRATION_STEPS, migrate_database
 
 
 def check_start(settings: Settings) -> None:

@@ -7,9 +7,9 @@ import typer
 from diamond_opus.cli.running import console, prepare
 from diamond_opus.cli.serving import is_port_free
 from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.room_settings import SIMULATOR_ACCOUNT, supplier_account
 from diamond_opus.settings import Settings
 from diamond_opus.simulator.settings import DEFAULT_HOST, SimulatorSettings
-from diamond_opus.wiring import SIMULATOR_ACCOUNT, supplier_account
 
 _DEFAULTS = SimulatorSettings()
 

@@ -1,6 +1,7 @@
-"""Ending tasks that must not outlive their owner."""
+"""Tasks that must not outlive their owner, or a word to stop."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 _PATIENCE_SECONDS = 1.0
@@ -14,3 +15,16 @@ async def end(task: "asyncio.Task[Any]") -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=_PATIENCE_SECONDS)
+
+
+async def work_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work to its end, or until ``stop`` cancels it. Raises what the work raises."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        await end(working)
+    if not working.cancelled():
+        working.result()

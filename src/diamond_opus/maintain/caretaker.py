@@ -9,7 +9,7 @@ import psycopg
 
 from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.domain.tasks import end
+from diamond_opus.domain.tasks import work_unless
 from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.housekeeper import Done, Housekeeper
 from diamond_opus.maintain.tasks import TASKS
@@ -42,13 +42,7 @@ class Caretaker:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which also ends what is under way: the batch is taken back, and done the next time."""
         while not stop.is_set():
-            looking = asyncio.create_task(self._look_safely())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-            await end(looking)
-            stopping.cancel()
-            if not looking.cancelled():
-                looking.result()
+            await work_unless(stop, self._look_safely())
             await wait_for_event(stop, self._clock, at_most_seconds=POLL_SECONDS)
 
     async def look(self) -> Sequence[Done]:

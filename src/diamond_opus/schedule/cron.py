@@ -15,7 +15,7 @@ from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import DiamondError, Retryable
-from diamond_opus.domain.tasks import end
+from diamond_opus.domain.tasks import work_unless
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.waiting import wait_for_event
 from diamond_opus.runs import store as runs
@@ -94,13 +94,7 @@ class CronScheduler:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which also ends a planning under way: nothing is stored before a plan is whole."""
         while not stop.is_set():
-            looking = asyncio.create_task(self._look_safely())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-            await end(looking)
-            stopping.cancel()
-            if not looking.cancelled():
-                looking.result()
+            await work_unless(stop, self._look_safely())
             await wait_for_event(stop, self._clock, at_most_seconds=self._pause_seconds())
 
     async def look(self) -> UUID | None:

@@ -30,9 +30,10 @@ from diamond_opus.catalog.parameters import (
 from diamond_opus.db.audit import record_act
 from diamond_opus.partitioning.plan import plan_partitions
 from diamond_opus.partitioning.settings import HeatmapSettings
+from diamond_opus.room_settings import planning_settings
 from diamond_opus.runs import density
 from diamond_opus.schedule.count_density import Scan, count_density
-from diamond_opus.wiring import FEEDS, planning_settings
+from diamond_opus.wiring import FEEDS
 
 router = APIRouter(prefix="/heatmap", tags=["heatmap"], route_class=GuardedRoute)
 
