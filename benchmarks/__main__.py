@@ -15,6 +15,7 @@ from benchmarks import (
     refresh,
     search,
     thirty_days,
+    tuning,
     under_load,
     whole_run,
 )
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "dashboard": dashboard.measure,
     "overhead": overhead.measure,
     "thirty-days": thirty_days.measure,
+    "tuning": tuning.measure,
 }
 
 
