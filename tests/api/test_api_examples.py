@@ -22,6 +22,25 @@ from diamond_opus.api import examples
 FILE = Path(examples.__file__).with_name("examples.json")
 SCHEMAS = document()["components"]["schemas"]
 
+ALERT = "3f0c6a52-5d2e-4a0e-9a59-0c1b7d1c9a11"
+ADD_ALERT = f"""
+    WITH opened AS (
+        INSERT INTO incidents (id, event, subject, severity, title, text, facts)
+        VALUES (
+            '{ALERT}', 'dead_letters', 'work-items', 'warning', '2 messages of work-items were set aside',
+            'Nobody could handle them. Messages only wake; the sweeper wakes again what is due.',
+            '{{"cause": "A release that cannot read the messages of another.",
+               "action": "Look at them and replay them: POST /api/v2/triggers/replay-dead-letters",
+               "page": "/dead-letters"}}'
+        )
+        RETURNING id
+    )
+    INSERT INTO alert_deliveries (incident_id, kind, channel, state, attempts, settled_at)
+    SELECT id, 'opened', 'slack-1f6c', 'delivered', 1, now()
+    FROM opened
+    RETURNING id
+"""
+
 #: What changes something is called only when it stands here, with its body; every GET is called.
 BODIES: Mapping[str, Any] = {
     "create_api_key": {"name": "Jeweller's website", "permissions": ["read"], "expiresInDays": 365},
@@ -44,6 +63,7 @@ BODIES: Mapping[str, Any] = {
         "limit": 2,
     },
     "replay_dead_letters": {"queue": "work-items"},
+    "resolve_alert": {"alertId": ALERT, "note": "replayed after the release"},
     "run_heatmap": {"labGrown": False},
     "preview_heatmap": {"labGrown": True},
     "set_watermark": {"lastUpdatedAt": "2026-01-01T00:00:00Z"},
@@ -67,6 +87,7 @@ def answers(template_database: Any) -> Iterator[Answers]:
         with served_api(url) as served:
             found: dict[str, Mapping[str, Any]] = {}
             served.key("read", name="to be revoked")
+            served.fetch(ADD_ALERT)
             with httpx2.Client(base_url=served.url) as client:
                 admin = {"X-API-Key": served.key("admin", name="Operator")}
                 for operation in sorted(operations(), key=_turn):

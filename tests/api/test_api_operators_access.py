@@ -44,6 +44,7 @@ def test_every_area_of_the_design_is_there() -> None:
         "/analytics/error-logs/services",
         "/analytics/rejected",
         "/analytics/audit-log",
+        "/analytics/alerts",
         "/analytics/dead-letters",
         "/analytics/watermark",
         "/analytics/query/{table}",
@@ -56,6 +57,7 @@ def test_every_area_of_the_design_is_there() -> None:
         "/triggers/accept-removals",
         "/triggers/replay-rejected",
         "/triggers/replay-dead-letters",
+        "/triggers/resolve-alert",
         "/triggers/failed-workers/{runId}",
         "/heatmap/run",
         "/heatmap/preview",
@@ -89,6 +91,7 @@ async def test_an_unknown_parameter_is_400_everywhere(pool: Pool) -> None:
         "/api/v2/analytics/watermark": {"lastUpdatedAt": "2025-01-01T00:00:00Z"},
         "/api/v2/triggers/replay-rejected": {"reason": "x"},
         "/api/v2/triggers/replay-dead-letters": {"queue": "consolidate"},
+        "/api/v2/triggers/resolve-alert": {"alertId": str(UUID(int=1))},
     }
     async with open_desk(World(pool)) as desk:
         for method, path, operation in routes():

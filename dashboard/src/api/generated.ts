@@ -50,6 +50,129 @@ export interface ActiveRun {
   startedAt: string;
 }
 
+export type AlertAnswerSeverity = typeof AlertAnswerSeverity[keyof typeof AlertAnswerSeverity];
+
+
+export const AlertAnswerSeverity = {
+  critical: 'critical',
+  error: 'error',
+  warning: 'warning',
+  info: 'info',
+} as const;
+
+/**
+ * What else is known.
+ */
+export type AlertAnswerFacts = { [key: string]: unknown };
+
+export type AlertDeliveryKind = typeof AlertDeliveryKind[keyof typeof AlertDeliveryKind];
+
+
+export const AlertDeliveryKind = {
+  opened: 'opened',
+  resolved: 'resolved',
+} as const;
+
+/**
+ * unknown: the answer was lost twice, and it may have arrived.
+ */
+export type AlertDeliveryState = typeof AlertDeliveryState[keyof typeof AlertDeliveryState];
+
+
+export const AlertDeliveryState = {
+  pending: 'pending',
+  sending: 'sending',
+  delivered: 'delivered',
+  unknown: 'unknown',
+  abandoned: 'abandoned',
+} as const;
+
+/**
+ * What a channel was told of an alert, or is to be told.
+ */
+export interface AlertDelivery {
+  /** Its kind, and a few letters that tell it from others; no secret. */
+  channel: string;
+  kind: AlertDeliveryKind;
+  /** unknown: the answer was lost twice, and it may have arrived. */
+  state: AlertDeliveryState;
+  attempts: number;
+  /** @nullable */
+  lastError: string | null;
+  /**
+     * When it was delivered, or given up.
+     * @nullable
+     */
+  settledAt: string | null;
+}
+
+/**
+ * An incident: trouble with a beginning and an end, which is told once.
+ */
+export interface AlertAnswer {
+  id: string;
+  /** What kind, such as run_late; the runbook has a section for each. */
+  event: string;
+  /** What it is about: a run, an order, a queue, a feed; empty: the whole system. */
+  subject: string;
+  severity: AlertAnswerSeverity;
+  title: string;
+  text: string;
+  /**
+     * The likely one.
+     * @nullable
+     */
+  cause: string | null;
+  /**
+     * What to do, often a command.
+     * @nullable
+     */
+  action: string | null;
+  /**
+     * Path of the dashboard's page where it is seen or put right.
+     * @nullable
+     */
+  page: string | null;
+  /**
+     * How many are concerned.
+     * @nullable
+     */
+  stones: number | null;
+  /** What else is known. */
+  facts: AlertAnswerFacts;
+  /** @nullable */
+  runId: string | null;
+  /** Since when it is so, which may be long before it was noticed. */
+  since: string;
+  openedAt: string;
+  lastSeenAt: string;
+  /** How often it was seen. */
+  occurrences: number;
+  /**
+     * Since when it is not seen any more.
+     * @nullable
+     */
+  clearedAt: string | null;
+  /**
+     * null: it is open.
+     * @nullable
+     */
+  resolvedAt: string | null;
+  /** @nullable */
+  resolution: string | null;
+  /** Section of the runbook that explains it. */
+  runbook: string;
+  deliveries: AlertDelivery[];
+}
+
+export interface AlertResolved {
+  message: string;
+  alertId: string;
+  event: string;
+  resolvedAt: string;
+  resolution: string;
+}
+
 export type Permission = typeof Permission[keyof typeof Permission];
 
 
@@ -1141,6 +1264,11 @@ export interface ActList {
   pagination: Pagination;
 }
 
+export interface AlertAnswerList {
+  data: AlertAnswer[];
+  pagination: Pagination;
+}
+
 export interface ApiKeyList {
   data: ApiKey[];
   pagination: Pagination;
@@ -1979,6 +2107,10 @@ export interface OfferSearchBody {
   limit?: number;
 }
 
+export interface AlertResolvedAnswer {
+  data: AlertResolved;
+}
+
 export interface ApiKeyAnswer {
   data: ApiKey;
 }
@@ -2453,6 +2585,36 @@ export interface RecentRuns {
   running: number;
 }
 
+export type WorstAlertSeverity = typeof WorstAlertSeverity[keyof typeof WorstAlertSeverity];
+
+
+export const WorstAlertSeverity = {
+  critical: 'critical',
+  error: 'error',
+  warning: 'warning',
+  info: 'info',
+} as const;
+
+export interface WorstAlert {
+  id: string;
+  event: string;
+  severity: WorstAlertSeverity;
+  title: string;
+  since: string;
+}
+
+/**
+ * How many of each severity.
+ */
+export interface OpenAlerts {
+  critical: number;
+  error: number;
+  warning: number;
+  info: number;
+  /** The newest of those that are as bad; null: none is open. */
+  worst: WorstAlert | null;
+}
+
 export interface Summary {
   totalActiveDiamonds: number;
   totalFeeds: number;
@@ -2463,6 +2625,7 @@ export interface Summary {
   currentWatermark: string | null;
   recentRunsCount: RecentRuns;
   needsAttention: Attention;
+  openAlerts: OpenAlerts;
   freshness: Freshness;
 }
 
@@ -2703,6 +2866,16 @@ export interface ReplayRejectedBody {
      * @nullable
      */
   feed?: string | null;
+}
+
+export interface ResolveAlertBody {
+  alertId: string;
+  /**
+     * What was done. The channels are told, the audit log keeps it.
+     * @maxLength 500
+     * @nullable
+     */
+  note?: string | null;
 }
 
 export type ResolveOrderBodyOutcome = typeof ResolveOrderBodyOutcome[keyof typeof ResolveOrderBodyOutcome];
@@ -4355,6 +4528,31 @@ export type ReadWatermarkFeed = typeof ReadWatermarkFeed[keyof typeof ReadWaterm
 export const ReadWatermarkFeed = {
   nivoda: 'nivoda',
 } as const;
+
+export type ListAlertsParams = {
+/**
+ * true: what is wrong now; false: what is over.
+ */
+open?: boolean;
+/**
+ * Of this kind, such as run_late.
+ * @minLength 1
+ * @maxLength 100
+ */
+event?: string;
+/**
+ * Which page, from 1.
+ * @minimum 1
+ * @maximum 10000
+ */
+page?: number;
+/**
+ * Rows a page.
+ * @minimum 1
+ * @maximum 100
+ */
+limit?: number;
+};
 
 export type ListOwnOrdersParams = {
 /**
@@ -6234,6 +6432,81 @@ return call<WatermarkAnswerAnswer>(getSetWatermarkUrl(),
     method: 'PUT',
     headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
     body: JSON.stringify(watermarkBody)
+  }
+);}
+
+
+
+export const getListAlertsUrl = (params?: ListAlertsParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/api/v2/analytics/alerts?${stringifiedParams}` : `/api/v2/analytics/alerts`
+}
+
+/**
+ * The open ones first, the worst of them first, then the newest. Those that are over are kept for a while.
+ *
+ * Needs the permission `admin`.
+ * @summary What is wrong, and who was told of it
+ */
+export const listAlerts = async (params?: ListAlertsParams, options?: Parameters<typeof call>[1]): Promise<AlertAnswerList> => {
+
+  return call<AlertAnswerList>(getListAlertsUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getResolveAlertUrl = () => {
+
+
+
+
+  return `/api/v2/triggers/resolve-alert`
+}
+
+/**
+ * Who was told of it is told of its end. What is still so is seen again, and opened anew. It is audited.
+ *
+ * Needs the permission `admin`.
+ * @summary Say that an alert is settled
+ */
+export const resolveAlert = async (resolveAlertBody: ResolveAlertBody, options?: Parameters<typeof call>[1]): Promise<AlertResolvedAnswer> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return call<AlertResolvedAnswer>(getResolveAlertUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(resolveAlertBody)
   }
 );}
 

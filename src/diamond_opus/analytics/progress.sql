@@ -20,8 +20,10 @@ WHERE r.state IN ('planned', 'ingesting')
 ORDER BY p.run_id, p.partition_id;
 
 -- name: things_to_watch
--- What else changes without anybody asking: the newest error, what waits for a person, the dataset.
+-- What else changes without anybody asking: the newest error, what is wrong, what waits for a person, the dataset.
 SELECT
     (SELECT max(id) FROM error_logs)::text AS newest_error_id,
+    (SELECT count(*) FROM incidents WHERE resolved_at IS NULL) AS open_alerts,
+    (SELECT max(opened_at) FROM incidents) AS newest_alert_at,
     (SELECT count(*) FROM removal_candidates WHERE state = 'guarded') AS guarded_removals,
     (SELECT max(updated_at) FROM dataset_versions) AS dataset_updated_at;

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from diamond_opus.analytics.catalogue import Group, by_availability, dataset_updated_at
+from diamond_opus.analytics.incidents import summarise_open
 from diamond_opus.analytics.remembered import Remembered
 from diamond_opus.analytics.rows import Answer, fetch_answers
 from diamond_opus.db.pool import Connection
@@ -35,6 +36,7 @@ async def summarise(
         "currentWatermark": moved_to,
         "recentRunsCount": recent,
         "needsAttention": attention,
+        "openAlerts": await summarise_open(conn),
         "freshness": {
             "countedAt": catalogue.counted_at,
             "isCurrent": catalogue.is_current,

@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from diamond_opus.api import dashboard, docs, health, metrics
 from diamond_opus.api.admin import (
+    alerts,
     api_keys,
     events,
     free_query,
@@ -76,6 +77,7 @@ def make_bare_app(version: str) -> FastAPI:
         versioned.include_router(operators_room.router)
     for acting_room in (start_runs, put_right, replays, heatmap, watermark):
         versioned.include_router(acting_room.router, responses=_REFUSED)
+    versioned.include_router(alerts.router)
     versioned.include_router(trade.router)
     versioned.include_router(orders.router)
     versioned.include_router(trade_history.router)

@@ -61,6 +61,28 @@ class Attention(Answer):
     errors_of_a_day: int
 
 
+#: How soon somebody should look: in the middle of the night, today, this week, when convenient.
+AlertSeverity = Literal["critical", "error", "warning", "info"]
+
+
+class WorstAlert(Answer):
+    id: UUID
+    event: str
+    severity: AlertSeverity
+    title: str
+    since: datetime
+
+
+class OpenAlerts(Answer):
+    """How many of each severity."""
+
+    critical: int
+    error: int
+    warning: int
+    info: int
+    worst: WorstAlert | None = Field(description="The newest of those that are as bad; null: none is open.")
+
+
 class Freshness(Answer):
     counted_at: datetime
     is_current: bool = Field(
@@ -79,6 +101,7 @@ class Summary(Answer):
     current_watermark: datetime | None
     recent_runs_count: RecentRuns
     needs_attention: Attention
+    open_alerts: OpenAlerts
     freshness: Freshness
 
 
@@ -128,6 +151,47 @@ class Act(Answer):
     subject: str
     details: dict[str, Any]
     created_at: datetime
+
+
+class AlertDelivery(Answer):
+    """What a channel was told of an alert, or is to be told."""
+
+    channel: str = Field(description="Its kind, and a few letters that tell it from others; no secret.")
+    kind: Literal["opened", "resolved"]
+    state: Literal["pending", "sending", "delivered", "unknown", "abandoned"] = Field(
+        description="unknown: the answer was lost twice, and it may have arrived."
+    )
+    attempts: int
+    last_error: str | None
+    settled_at: datetime | None = Field(description="When it was delivered, or given up.")
+
+
+class AlertAnswer(Answer):
+    """An incident: trouble with a beginning and an end, which is told once."""
+
+    id: UUID
+    event: str = Field(description="What kind, such as run_late; the runbook has a section for each.")
+    subject: str = Field(
+        description="What it is about: a run, an order, a queue, a feed; empty: the whole system."
+    )
+    severity: AlertSeverity
+    title: str
+    text: str
+    cause: str | None = Field(description="The likely one.")
+    action: str | None = Field(description="What to do, often a command.")
+    page: str | None = Field(description="Path of the dashboard's page where it is seen or put right.")
+    stones: int | None = Field(description="How many are concerned.")
+    facts: dict[str, Any] = Field(description="What else is known.")
+    run_id: UUID | None
+    since: datetime = Field(description="Since when it is so, which may be long before it was noticed.")
+    opened_at: datetime
+    last_seen_at: datetime
+    occurrences: int = Field(description="How often it was seen.")
+    cleared_at: datetime | None = Field(description="Since when it is not seen any more.")
+    resolved_at: datetime | None = Field(description="null: it is open.")
+    resolution: str | None
+    runbook: str = Field(description="Section of the runbook that explains it.")
+    deliveries: list[AlertDelivery]
 
 
 class RejectedStone(Answer):

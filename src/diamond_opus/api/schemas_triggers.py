@@ -54,6 +54,15 @@ class ReplayLettersBody(Body):
     )
 
 
+class ResolveAlertBody(Body):
+    alert_id: UUID
+    note: PlainText | None = Field(
+        default=None,
+        max_length=500,
+        description="What was done. The channels are told, the audit log keeps it.",
+    )
+
+
 class Started(Answer):
     message: str
     run_id: UUID = Field(description="The run is there when it is planned, which takes a request or more.")
@@ -113,6 +122,14 @@ class LettersReplayed(Answer):
     queue: str
     replayed: int
     missing: list[str] = Field(description="Asked for by id, and not there.")
+
+
+class AlertResolved(Answer):
+    message: str
+    alert_id: UUID
+    event: str
+    resolved_at: datetime
+    resolution: str
 
 
 class ScanBody(Body):
