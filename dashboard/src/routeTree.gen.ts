@@ -13,6 +13,7 @@ import { Route as SignedInRouteImport } from './routes/_signed-in'
 import { Route as LoginRouteImport } from './routes/login'
 import { Route as SignedInIndexRouteImport } from './routes/_signed-in/index'
 import { Route as SignedInSplatRouteImport } from './routes/_signed-in/$'
+import { Route as SignedInAlertsRouteImport } from './routes/_signed-in/alerts'
 import { Route as SignedInApiKeysRouteImport } from './routes/_signed-in/api-keys'
 import { Route as SignedInAuditLogRouteImport } from './routes/_signed-in/audit-log'
 import { Route as SignedInConsolidationRouteImport } from './routes/_signed-in/consolidation'
@@ -50,6 +51,11 @@ const SignedInIndexRoute = SignedInIndexRouteImport.update({
 const SignedInSplatRoute = SignedInSplatRouteImport.update({
   id: '/$',
   path: '/$',
+  getParentRoute: () => SignedInRoute,
+} as any)
+const SignedInAlertsRoute = SignedInAlertsRouteImport.update({
+  id: '/alerts',
+  path: '/alerts',
   getParentRoute: () => SignedInRoute,
 } as any)
 const SignedInApiKeysRoute = SignedInApiKeysRouteImport.update({
@@ -153,6 +159,7 @@ export interface FileRoutesByFullPath {
   '/': typeof SignedInIndexRoute
   '/login': typeof LoginRoute
   '/$': typeof SignedInSplatRoute
+  '/alerts': typeof SignedInAlertsRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
   '/consolidation': typeof SignedInConsolidationRoute
@@ -176,6 +183,7 @@ export interface FileRoutesByFullPath {
 export interface FileRoutesByTo {
   '/login': typeof LoginRoute
   '/$': typeof SignedInSplatRoute
+  '/alerts': typeof SignedInAlertsRoute
   '/api-keys': typeof SignedInApiKeysRoute
   '/audit-log': typeof SignedInAuditLogRoute
   '/consolidation': typeof SignedInConsolidationRoute
@@ -202,6 +210,7 @@ export interface FileRoutesById {
   '/_signed-in': typeof SignedInRouteWithChildren
   '/login': typeof LoginRoute
   '/_signed-in/$': typeof SignedInSplatRoute
+  '/_signed-in/alerts': typeof SignedInAlertsRoute
   '/_signed-in/api-keys': typeof SignedInApiKeysRoute
   '/_signed-in/audit-log': typeof SignedInAuditLogRoute
   '/_signed-in/consolidation': typeof SignedInConsolidationRoute
@@ -229,6 +238,7 @@ export interface FileRouteTypes {
     | '/'
     | '/login'
     | '/$'
+    | '/alerts'
     | '/api-keys'
     | '/audit-log'
     | '/consolidation'
@@ -252,6 +262,7 @@ export interface FileRouteTypes {
   to:
     | '/login'
     | '/$'
+    | '/alerts'
     | '/api-keys'
     | '/audit-log'
     | '/consolidation'
@@ -277,6 +288,7 @@ export interface FileRouteTypes {
     | '/_signed-in'
     | '/login'
     | '/_signed-in/$'
+    | '/_signed-in/alerts'
     | '/_signed-in/api-keys'
     | '/_signed-in/audit-log'
     | '/_signed-in/consolidation'
@@ -332,6 +344,13 @@ declare module '@tanstack/react-router' {
       path: '/$'
       fullPath: '/$'
       preLoaderRoute: typeof SignedInSplatRouteImport
+      parentRoute: typeof SignedInRoute
+    }
+    '/_signed-in/alerts': {
+      id: '/_signed-in/alerts'
+      path: '/alerts'
+      fullPath: '/alerts'
+      preLoaderRoute: typeof SignedInAlertsRouteImport
       parentRoute: typeof SignedInRoute
     }
     '/_signed-in/api-keys': {
@@ -472,6 +491,7 @@ declare module '@tanstack/react-router' {
 
 interface SignedInRouteChildren {
   SignedInSplatRoute: typeof SignedInSplatRoute
+  SignedInAlertsRoute: typeof SignedInAlertsRoute
   SignedInApiKeysRoute: typeof SignedInApiKeysRoute
   SignedInAuditLogRoute: typeof SignedInAuditLogRoute
   SignedInConsolidationRoute: typeof SignedInConsolidationRoute
@@ -496,6 +516,7 @@ interface SignedInRouteChildren {
 
 const SignedInRouteChildren: SignedInRouteChildren = {
   SignedInSplatRoute: SignedInSplatRoute,
+  SignedInAlertsRoute: SignedInAlertsRoute,
   SignedInApiKeysRoute: SignedInApiKeysRoute,
   SignedInAuditLogRoute: SignedInAuditLogRoute,
   SignedInConsolidationRoute: SignedInConsolidationRoute,

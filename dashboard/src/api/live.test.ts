@@ -64,6 +64,13 @@ test("an event is laid over what is known of its run, and nothing else is lost",
   });
 });
 
+test("what needs a person is asked for again when it changes, and what is wrong too", () => {
+  const client = new QueryClient();
+  const asked = vi.spyOn(client, "invalidateQueries");
+  apply(client, new Refresher(client), { name: "attention", data: { openAlerts: 1 } });
+  expect(asked.mock.calls.map(([filters]) => filters?.queryKey)).toEqual([["summary"], ["alerts"]]);
+});
+
 test("a question is asked at once, then once more however often it is wanted meanwhile", () => {
   const client = new QueryClient();
   const asked = vi.spyOn(client, "invalidateQueries");

@@ -66,7 +66,10 @@ interface ConsolidationState {
 
 /** An event holds the newest state of a thing: it is laid over what is known; what it cannot tell is asked for. */
 export function apply(client: QueryClient, refresher: Refresher, { name, data }: ServerEvent): void {
-  if (name === "attention") refresher.refresh(["summary"]);
+  if (name === "attention") {
+    refresher.refresh(["summary"]);
+    refresher.refresh(["alerts"]);
+  }
   if (name === "run") applyRun(client, refresher, data as RunState);
   if (name === "partition") applyPartition(client, refresher, data as PartitionState);
   if (name === "consolidation") applyConsolidation(client, data as ConsolidationState);

@@ -6,6 +6,7 @@ import {
   explainDiamondPrice,
   type GetFacetsParams,
   getFacets,
+  type ListAlertsParams,
   type ListAllHoldsParams,
   type ListAllOrdersParams,
   type ListApiKeysParams,
@@ -19,6 +20,7 @@ import {
   type ListRunsParams,
   type ListSuppliersParams,
   type LiveOffer,
+  listAlerts,
   listAllHolds,
   listAllOrders,
   listApiKeys,
@@ -201,6 +203,8 @@ export const feedsQuery = queryOptions({
 
 export const suppliersQuery = (filters: ListSuppliersParams) =>
   listQuery("suppliers", listSuppliers, filters);
+
+export const alertsQuery = (filters: ListAlertsParams) => listQuery("alerts", listAlerts, filters);
 
 export const deadLettersQuery = (filters: ListDeadLettersParams) =>
   listQuery("dead-letters", listDeadLetters, filters);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Me } from "@/api/generated";
-import { lackingFor } from "./pages-for";
+import { labelOf, lackingFor } from "./pages-for";
 
 const meWith = (...permissions: Me["permissions"]) => ({ permissions }) as Me;
 
@@ -17,4 +17,13 @@ test.each([
 
 test("who may do all lacks nothing", () => {
   expect(lackingFor(meWith("read", "cost", "trade", "admin"), "/heatmap")).toBeUndefined();
+});
+
+test.each([
+  ["/dead-letters", "Dead letters"],
+  ["/runs", "Runs"],
+  ["/runs/8c6982cd", "The run"],
+  ["/nowhere", undefined],
+])("a link to %s is called %s", (pathname, label) => {
+  expect(labelOf(pathname)).toBe(label);
 });

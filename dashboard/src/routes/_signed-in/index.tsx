@@ -4,6 +4,7 @@ import type { Summary } from "@/api/generated";
 import { usePollUnlessLive } from "@/api/live";
 import { meQuery, runsQuery, summaryQuery } from "@/api/queries";
 import { AttentionList } from "@/features/attention";
+import { OpenAlerts } from "@/features/open-alerts";
 import { pagesFor } from "@/features/pages-for";
 import { NEWEST_RUNS } from "@/features/run-steps";
 import { RunTable } from "@/features/run-table";
@@ -51,6 +52,7 @@ function Health({ summary }: { summary: Summary }) {
   const { available, onHold, sold, unavailable } = summary.diamondsByAvailability;
   return (
     <>
+      <OpenAlerts open={summary.openAlerts} />
       <FigureRow>
         <Figure
           label="Stones in the catalogue"
