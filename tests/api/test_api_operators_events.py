@@ -10,6 +10,8 @@ import httpx2
 import pytest
 from operator_support import PREFIX, Desk, open_desk
 
+from diamond_opus.alerts.incidents import open_incident
+from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.analytics.progress import State
 from diamond_opus.api import event_hub
 from diamond_opus.api.admin import events
@@ -78,6 +80,16 @@ async def test_a_run_is_told_from_its_plan_to_its_end(desk: Desk) -> None:
     told = [name for name, _ in planned + ended]
     assert "partition" in told
     assert "attention" in told
+
+
+async def test_an_alert_that_begins_is_told(desk: Desk) -> None:
+    async with served(desk) as (client, _), client.stream("GET", f"{PREFIX}/analytics/events") as response:
+        counts = (data["openAlerts"] async for name, data in read_events(response) if name == "attention")
+        assert await anext(counts) == 0
+        async with desk.world.pool.connection() as conn:
+            await open_incident(conn, Alert(Severity.ERROR, "run_late", "No run", "None was completed."))
+        async with asyncio.timeout(5):
+            assert await anext(counts) == 1
 
 
 async def test_who_comes_later_hears_everything_as_it_is(desk: Desk) -> None:

@@ -29,7 +29,8 @@ class Alert:
     feed, or nothing when it is the whole system. Both together are one incident, which is told once however often it is
     raised. ``title`` is one line; ``text`` tells what happened and means. ``since`` is when it began (None: now),
     ``stones`` how many are concerned, ``cause`` the likely one, ``action`` the command that helps and ``page`` the path
-    of the dashboard's page that shows it. ``fields`` are further facts. Secrets do not belong in any of them.
+    of the dashboard's page that shows it (empty: that of all alerts). ``fields`` are further facts. Secrets do not
+    belong in any of them.
     """
 
     severity: Severity

@@ -10,6 +10,8 @@ from diamond_opus.alerts.incidents import Incident
 from diamond_opus.alerts.protocol import Severity
 
 RUNBOOK = "docs/runbook.md"
+#: The dashboard's, for what no other page shows.
+ALERTS_PAGE = "/alerts"
 
 
 class Kind(StrEnum):
@@ -67,7 +69,7 @@ def _facts(incident: Incident, public_url: str | None) -> Iterator[str]:
         if facts.get(name):
             yield f"{label}: {facts[name]}"
     if public_url:
-        yield f"Look at: {public_url.rstrip('/')}{facts.get('page') or '/'}"
+        yield f"Look at: {public_url.rstrip('/')}{facts.get('page') or ALERTS_PAGE}"
     yield f"Runbook: {RUNBOOK}#{incident.event}"
     if incident.run_id:
         yield f"Run: {incident.run_id}"

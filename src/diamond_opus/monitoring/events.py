@@ -38,7 +38,7 @@ class Event:
     text: str
     cause: str
     action: str
-    page: str = "/"
+    page: str = ""
 
     def alert(self, row: Mapping[str, Any]) -> Alert:
         run_id = row.get("run_id")
@@ -135,7 +135,7 @@ FOUND = (
         "{watermark_at}. Each run reads again what is behind it.",
         "A person set it back, or the clock of the database's server was changed.",
         "diamond doctor",
-        "/watermark",
+        "/consolidation",
     ),
     Event(
         "database_nearly_full",

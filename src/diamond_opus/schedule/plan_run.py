@@ -247,6 +247,7 @@ async def _warn_of_foreign_watermark(
             "this database, as after a backup was restored. "
             f"This run reads {since}, and sets it right when it completes.",
             run_id=str(run_id),
+            page=f"/runs/{run_id}",
         )
     )
 
