@@ -14,6 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from tabs import Demo, OpenPage
 
+from alert_receiver import Receiver
+
 _START_SECONDS = 120
 #: Chromium must not speak to anybody but the demo.
 _ARGUMENTS = (
@@ -25,7 +27,14 @@ _ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def provider() -> Iterator[Receiver]:
+    """Whom the demo tells of alerts."""
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, provider: Receiver) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
     environment = os.environ | {
         "DIAMOND_HOME": str(home),
@@ -35,6 +44,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         "NIVODA_REQUEST_TRIES": "1",
         "WORKER_MAX_ATTEMPTS": "2",
         "RETRY_FIRST_BACKOFF_SECONDS": "0.2",
+        "ALERT_URLS": provider.alert_url,
     }
     command = [str(Path(sys.executable).with_name("diamond")), "demo", "--stones", "3000"]
     log = home / "log.txt"

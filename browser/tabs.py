@@ -41,6 +41,13 @@ def ask_page(demo: Demo, path: str, *, method: str = "GET", body: Any = None) ->
         return json.load(answer)
 
 
+def befall(demo: Demo, *faults: dict[str, Any]) -> None:
+    """From now on the supplier has these faults, and no others."""
+    body = json.dumps({"faults": faults}).encode()
+    with urlopen(Request(f"{demo.supplier}/control/faults", data=body), timeout=10) as answer:
+        assert answer.status == 200
+
+
 def log_in(page: Page, key: str, path: str = "/") -> None:
     page.goto(path)
     page.get_by_label("API key").fill(key)

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
-from tabs import Demo, OpenPage, ask, ask_page, barriers, keep, log_in
+from tabs import Demo, OpenPage, ask, ask_page, barriers, befall, keep, log_in
 
 PAGES = {
     "overview": "/",
+    "alerts": "/alerts",
     "runs": "/runs",
     "consolidation": "/consolidation",
     "heatmap": "/heatmap",
@@ -86,13 +86,6 @@ def test_a_run_is_started_and_watched_to_its_end_without_a_reload(demo: Demo, op
     expect(page.get_by_text("4 of 4")).to_be_visible()
     figures = ask(demo, f"/analytics/runs/{page.url.rpartition('/')[2]}")["run"]
     expect(page.get_by_text(f"of {figures['expectedRecords']:,} expected")).to_be_visible()
-
-
-def befall(demo: Demo, *faults: dict[str, Any]) -> None:
-    """From now on the supplier has these faults, and no others."""
-    body = json.dumps({"faults": faults}).encode()
-    with urlopen(Request(f"{demo.supplier}/control/faults", data=body), timeout=10) as answer:
-        assert answer.status == 200
 
 
 def test_a_failed_partition_is_found_and_retried(demo: Demo, open_page: OpenPage) -> None:

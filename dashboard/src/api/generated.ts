@@ -6480,7 +6480,7 @@ export const getResolveAlertUrl = () => {
 }
 
 /**
- * Who was told of it is told of its end. What is still so is seen again, and opened anew. It is audited.
+ * Who was told of it is told of its end. What is seen again is opened anew. It is audited.
  *
  * Needs the permission `admin`.
  * @summary Say that an alert is settled

@@ -14,6 +14,9 @@ import { DELIVERY_STATES, SEVERITY_TONES, tellDeliveries } from "./alerts";
 import { labelOf } from "./pages-for";
 import { ResolveAlert } from "./resolve-alert";
 
+/** Our own words are shorter; what a supplier answered must not stand before what to do. */
+const MOST_OF_TEXT = 300;
+
 interface Props {
   alert: AlertAnswer;
   onEvent: (event: string) => void;
@@ -34,7 +37,7 @@ export function AlertCard({ alert, onEvent }: Props) {
       }
     >
       <div className="flex flex-col gap-3">
-        <p className="wrap-anywhere">{alert.text}</p>
+        <LongText text={alert.text} most={MOST_OF_TEXT} />
         <AlertFacts alert={alert} onEvent={onEvent} />
         <Deliveries deliveries={alert.deliveries} />
         <More alert={alert} />

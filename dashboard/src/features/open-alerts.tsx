@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { OpenAlerts as Open } from "@/api/generated";
-import { formatAge } from "@/format";
+import { formatDuration } from "@/format";
 import { Badge, type Tone } from "@/ui/badge";
 import { useNow } from "@/ui/use-now";
 import { countsOf, SEVERITY_TONES } from "./alerts";
@@ -27,7 +27,7 @@ export function OpenAlerts({ open }: { open: Open }) {
       </span>
       <p className="min-w-0 flex-1 basis-60 wrap-anywhere">
         <span className="font-semibold">{worst.title}</span>{" "}
-        <span className="text-muted">since {formatAge(worst.since, now).replace(/ ago$/, "")}</span>
+        <span className="text-muted">for {formatDuration(Math.max(0, now - Date.parse(worst.since)))}</span>
       </p>
       <Link to="/alerts" search={{ state: "open" }} className="text-accent underline">
         What to do

@@ -15,10 +15,10 @@ export function ResolveAlert({ alert: { id, title } }: { alert: AlertAnswer }) {
     <Confirm action="It is settled" title={`Over: ${title}?`} done="The alert is over." onConfirm={resolve}>
       <div className="flex flex-col gap-3">
         <p>
-          Who was told of it is told that it is over. It mends nothing: what is still so is seen again, and is
-          a new alert. Most end by themselves.
+          Who was told of it is told that it is over. It mends nothing: what is seen again is a new alert.
+          Most end by themselves.
         </p>
-        <Field label="What was done; the audit log keeps it" value={note} onChange={setNote} />
+        <Field label="What was done; who was told is told this too" value={note} onChange={setNote} />
       </div>
     </Confirm>
   );

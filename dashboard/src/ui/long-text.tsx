@@ -2,16 +2,16 @@
 const MOST_CHARACTERS = 120;
 
 /** A text's beginning, up to the end of a word; all of it where it is short. */
-export function shortened(text: string): string {
-  if (text.length <= MOST_CHARACTERS) return text;
-  const start = text.slice(0, MOST_CHARACTERS);
+export function shortened(text: string, most = MOST_CHARACTERS): string {
+  if (text.length <= most) return text;
+  const start = text.slice(0, most);
   const end = start.lastIndexOf(" ");
-  return `${(end > MOST_CHARACTERS / 2 ? start.slice(0, end) : start).trimEnd()} …`;
+  return `${(end > most / 2 ? start.slice(0, end) : start).trimEnd()} …`;
 }
 
 /** A text of any length: the beginning of a long one, and the rest when it is asked for. */
-export function LongText({ text }: { text: string }) {
-  const short = shortened(text);
+export function LongText({ text, most }: { text: string; most?: number }) {
+  const short = shortened(text, most);
   if (short === text) return <span className="wrap-anywhere">{text}</span>;
   return (
     <details className="group min-w-60">

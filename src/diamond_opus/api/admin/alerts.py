@@ -55,7 +55,7 @@ async def list_alerts(request: Request, _caller: Operator, dependencies: Depende
 async def resolve_alert(
     request: Request, caller: Operator, dependencies: Dependencies, body: ResolveAlertBody
 ) -> Response:
-    """Who was told of it is told of its end. What is still so is seen again, and opened anew. It is audited."""
+    """Who was told of it is told of its end. What is seen again is opened anew. It is audited."""
     refuse_parameters(request)
     try:
         async with dependencies.unit_of_work() as conn:
