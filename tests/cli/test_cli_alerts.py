@@ -11,9 +11,8 @@ from cli_processes import Command
 from typer.testing import CliRunner, Result
 
 from alert_receiver import Receiver
-from diamond_opus.alerts.incidents import open_incident
+from diamond_opus.alerts.incidents import IncidentOver, UnknownIncident, open_incident
 from diamond_opus.alerts.protocol import Alert, Severity
-from diamond_opus.cli.alerts import UnknownIncident
 from diamond_opus.cli.app import app
 from diamond_opus.cli.doctor import Verdict, examine
 from diamond_opus.db.pool import connect
@@ -103,9 +102,10 @@ def test_what_is_open_is_listed_shown_with_the_status_and_ended_by_hand(
     with psycopg.connect(database_url) as conn:
         acts = conn.execute("SELECT action, subject, details->>'note' FROM audit_log").fetchall()
     assert acts == [("incident.resolve", str(first), "it was retried")]
-    for unknown in (first, uuid4()):
-        with pytest.raises(UnknownIncident, match="diamond alerts list"):
-            call("alerts", "resolve", str(unknown))
+    with pytest.raises(IncidentOver, match=r"is over: .* ended it: it was retried"):
+        call("alerts", "resolve", str(first))
+    with pytest.raises(UnknownIncident, match="diamond alerts list"):
+        call("alerts", "resolve", str(uuid4()))
 
 
 async def test_the_doctor_says_who_is_told(settings_of: USE, database_url: str, receiver: Receiver) -> None:

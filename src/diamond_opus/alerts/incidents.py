@@ -13,13 +13,23 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from diamond_opus.alerts.protocol import Alert, Severity
+from diamond_opus.db.audit import record_act
 from diamond_opus.db.pool import Connection
 from diamond_opus.db.queries import load_queries
+from diamond_opus.domain.errors import DiamondError
 from diamond_opus.observability.redact import clean_fields, clean_text
 
 QUERIES = load_queries("diamond_opus.alerts", "incidents.sql")
 
 TITLE_LIMIT_BYTES = 300
+
+
+class UnknownIncident(DiamondError):
+    """There is none with this id."""
+
+
+class IncidentOver(DiamondError):
+    """Somebody was first, or it was not seen any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,29 @@ async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: s
     values = {"id": incident_id, "resolution": clean_text(resolution)}
     cursor = await conn.execute(QUERIES["resolve_incident"], values)
     return await cursor.fetchone() is not None
+
+
+async def end_by_hand(
+    conn: Connection, incident_id: UUID, *, actor: str, note: str | None, name: str | None = None
+) -> Incident:
+    """A person's word that it is over, in the audit log; returns what is over now.
+
+    The channels are told with the ``note``, and with the ``name`` by which people know the actor, if that is another.
+    Raises UnknownIncident or IncidentOver.
+    """
+    resolution = f"{name or actor} ended it{f': {note}' if note else ''}"
+    async with conn.transaction():
+        is_ended = await resolve_incident(conn, incident_id, resolution=resolution)
+        incident = await get_incident(conn, incident_id)
+        if incident is None:
+            raise UnknownIncident(f"there is no alert {incident_id}")
+        if not is_ended:
+            raise IncidentOver(f"alert {incident_id} is over: {incident.resolution}")
+        details = {"event": incident.event, "subject": incident.subject, "note": note or ""}
+        await record_act(
+            conn, actor=actor, action="incident.resolve", subject=str(incident_id), details=details
+        )
+    return incident
 
 
 async def _incidents(conn: Connection, query: str, values: Mapping[str, object]) -> Sequence[Incident]:

@@ -17,10 +17,10 @@ from diamond_opus.alerts.channels import Channel
 from diamond_opus.alerts.deliver import Proof
 from diamond_opus.alerts.incidents import (
     Incident,
-    get_incident,
+    UnknownIncident,
+    end_by_hand,
     list_incidents,
     list_open,
-    resolve_incident,
 )
 from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.alerts.transport import Outcome
@@ -28,11 +28,9 @@ from diamond_opus.analytics.rows import camel
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import actor, console, output, prepare, run_async
 from diamond_opus.cli.serving import check_schema
-from diamond_opus.db.audit import record_act
 from diamond_opus.db.pool import Connection, connect
-from diamond_opus.domain.errors import DiamondError
-from diamond_opus.room_settings import alert_channels, check_settings
 from diamond_opus.settings import Settings
+from diamond_opus.room_settings import alert_channels, check_settings
 from diamond_opus.wiring import open_database, open_pipeline
 
 alerts = typer.Typer(help="Alerts: whether they arrive, and what is wrong.", no_args_is_help=True)
@@ -53,10 +51,6 @@ _WORDS = {
     Outcome.AWAY: "not delivered",
     Outcome.UNKNOWN: "unknown: the answer was lost",
 }
-
-
-class UnknownIncident(DiamondError):
-    """There is no such incident, or it is over."""
 
 
 @alerts.command(name="test")
@@ -150,17 +144,11 @@ def resolve(
 
 
 async def _resolve(settings: Settings, incident_id: UUID, note: str) -> Incident:
-    who = actor()
-    async with _connected(settings) as conn, conn.transaction():
-        incident = await get_incident(conn, incident_id)
-        resolution = f"{who} ended it{f': {note}' if note else ''}"
-        if incident is None or not await resolve_incident(conn, incident_id, resolution=resolution):
-            raise UnknownIncident(f"{incident_id} is no open incident; see: diamond alerts list")
-        details = {"event": incident.event, "subject": incident.subject, "note": note}
-        await record_act(
-            conn, actor=who, action="incident.resolve", subject=str(incident_id), details=details
-        )
-    return incident
+    async with _connected(settings) as conn:
+        try:
+            return await end_by_hand(conn, incident_id, actor=actor(), note=note)
+        except UnknownIncident as error:
+            raise UnknownIncident(f"{error}; see: diamond alerts list --all") from error
 
 
 def print_open(where: Console, incidents: Sequence[Incident]) -> None:
