@@ -29,8 +29,8 @@ from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import actor, console, output, prepare, run_async
 from diamond_opus.cli.serving import check_schema
 from diamond_opus.db.pool import Connection, connect
-from diamond_opus.settings import Settings
 from diamond_opus.room_settings import alert_channels, check_settings
+from diamond_opus.settings import Settings
 from diamond_opus.wiring import open_database, open_pipeline
 
 alerts = typer.Typer(help="Alerts: whether they arrive, and what is wrong.", no_args_is_help=True)
