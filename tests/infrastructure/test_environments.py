@@ -418,6 +418,7 @@ def test_each_application_is_given_its_own_variables(tmp_path: Path) -> None:
         "NIVODA_ENDPOINT",
         "NIVODA_USERNAME",
         "PG_POOL_MAX",
+        "SCHEDULER_CRON",
     }
     job = {"AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_SCHEDULER_JOB_NAME"}
     assert set(env["scheduler"]) == common
