@@ -358,7 +358,7 @@ def test_an_ordinary_user_runs_its_own_server_and_is_told_when_the_data_is_someb
         import os, pwd, psycopg
         from pathlib import Path
         from diamond_opus import wiring
-from diamond_opus.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+        from diamond_opus.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
         from diamond_opus.db.embedded.account import choose_account
         psycopg.connect, psycopg.errors.lookup("08006")
         nobody = pwd.getpwnam("daemon")

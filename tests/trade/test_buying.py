@@ -200,7 +200,7 @@ async def test_b11_an_order_whose_answer_was_lost_is_unknown_and_is_never_sent_a
 
     assert market.alerts.events == ["order_unknown"]
     order_id = answer.json()["data"]["id"]
-    assert order_id in market.alerts.raised[0].text
+    assert order_id in market.alerts.raised[0].action
     now = (await shop.get(f"/orders/{order_id}")).json()["data"]
     assert now["status"] == "ordered"
     assert now["resolvedAt"] is not None
