@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from gate import Gate
 from playwright.sync_api import Page, expect
 from tabs import Demo, OpenPage, barriers, keep, log_in
+
+from gate import Gate
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

@@ -8,6 +8,7 @@ from typing import Any
 from diamond_opus.alerts.channels import channels_of
 from diamond_opus.alerts.deliver import Deliverer
 from diamond_opus.db.pool import Connection, Pool
+from diamond_opus.domain.clock import SystemClock
 
 
 async def _on_duty(_: Connection) -> bool:
@@ -16,7 +17,13 @@ async def _on_duty(_: Connection) -> bool:
 
 def deliverer(pool: Pool, urls: str, **settings: Any) -> Deliverer:
     """Its back-off is nothing, so that each turn is a try."""
-    given = {"take_duty": _on_duty, "first_backoff_seconds": 0.0, "seconds": 0.02, **settings}
+    given = {
+        "take_duty": _on_duty,
+        "clock": SystemClock(),
+        "first_backoff_seconds": 0.0,
+        "seconds": 0.02,
+        **settings,
+    }
     return Deliverer(pool, channels_of(urls), **given)
 
 

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from diamond_opus.domain.errors import ConfigurationError
 
 Positive = Annotated[int, Field(gt=0)]
+#: No longer than any installation lives, and within what dates can hold.
+Days = Annotated[int, Field(gt=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600, allow_inf_nan=False)]
 
 #: Two ways to the same service.
@@ -144,22 +146,22 @@ class Settings(BaseSettings):
     alert_email_from: str | None = None
     alert_urls: SecretStr | None = None
     public_url: str | None = None
-    run_late_grace_minutes: Positive = 360
+    run_late_grace_minutes: Annotated[int, Field(gt=0, le=525_600)] = 360
     rejected_share_limit: Annotated[float, Field(gt=0, le=1)] = 0.02
     supplier_refusal_seconds: Seconds = 180
     database_size_limit_gb: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    backup_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    backup_max_age_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] | None = None
 
     # Housekeeping: when, and how long what nobody needs any more is kept.
     maintain_cron: str = "0 5 * * *"
-    raw_retention_days: Positive = 90
-    deleted_stone_retention_days: Positive = 365
-    run_retention_days: Positive = 90
-    density_retention_days: Positive = 90
-    error_log_retention_days: Positive = 30
-    audit_retention_days: Positive = 730
-    incident_retention_days: Positive = 180
-    dead_letter_retention_days: Positive = 30
+    raw_retention_days: Days = 90
+    deleted_stone_retention_days: Days = 365
+    run_retention_days: Days = 90
+    density_retention_days: Days = 90
+    error_log_retention_days: Days = 30
+    audit_retention_days: Days = 730
+    incident_retention_days: Days = 180
+    dead_letter_retention_days: Days = 30
 
     # Azure: queues and watermarks there instead of in PostgreSQL, by a connection string or by an identity.
     azure_service_bus_connection_string: SecretStr | None = None

@@ -220,6 +220,7 @@ class Pipeline:
             take_duty=partial(
                 runs.take_duty, duty=DUTY, holder=self.process_id, lease_seconds=DUTY_LEASE_SECONDS
             ),
+            clock=self.clock,
             public_url=self.settings.public_url,
         )
 

@@ -11,21 +11,24 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from alert_parts import deliverer
+from alert_parts import deliverer, eventually, rows
 from alert_receiver import Receiver
+from diamond_opus.alerts.channels import channels_of
 from diamond_opus.alerts.incidents import list_open, resolve_incident
 from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.consolidate.acceptance import accept_removals
 from diamond_opus.consolidate.replay import replay_rejected
-from diamond_opus.db.pool import Pool
-from diamond_opus.domain.clock import SystemClock
+from diamond_opus.db.pool import Pool, open_pool
+from diamond_opus.domain.clock import ManualClock, SystemClock
+from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.budget import Outcome, PostgresBudget, Verdict
 from diamond_opus.feeds.health import SupplierHealth, SupplierState
 from diamond_opus.maintain.tasks import TASKS
@@ -35,6 +38,7 @@ from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.queue.protocol import WORK_ITEMS, Message
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.watermark.protocol import Watermark
+from gate import Gate
 from pipeline_builders import RecordedAlerts, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 from run_steps import fail, retry, start_consolidating
@@ -115,6 +119,21 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     stage.limits = replace(LIMITS, scheduler_cron="0 2 * * *")
     yield
     await stage.world.run()
+
+
+@provokes("planning_failed")
+async def _(stage: Stage) -> AsyncIterator[None]:
+    world = stage.world
+
+    async def refuse(*_: Any) -> None:
+        raise Retryable("the supplier is away")
+
+    world.supplier.before_count = refuse
+    with pytest.raises(Retryable):
+        await world.plan()
+    yield
+    world.supplier.before_count = None
+    await world.plan()
 
 
 @provokes("consolidation_skipped")
@@ -364,6 +383,31 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     await stage.world.rows("UPDATE incidents SET last_seen_at = last_seen_at - interval '10 minutes'")
 
 
+@provokes("database_unavailable")
+async def _(stage: Stage) -> AsyncIterator[None]:
+    """A process reaches its database through a gate that is shut, and opened."""
+    server, clock = conninfo_to_dict(stage.url), ManualClock(datetime.now(UTC))
+    gate = Gate(str(server["host"]), int(str(server["port"])))
+    gate.shut()
+    url = make_conninfo(stage.url, host="127.0.0.1", port=str(gate.port))
+    channels = channels_of(stage.receiver.alert_url)
+    async with open_pool(url, application_name="t", max_size=1, connect_timeout_seconds=0.3) as pool:
+        alerts = IncidentAlerts(pool, service="t", clock=clock, channels=channels, first_pause_seconds=0.05)
+        lookout = Lookout(pool, {}, LIMITS, [FEED])
+        watch = IncidentWatch(pool=pool, lookout=lookout, alerts=alerts, holder=uuid4(), clock=clock)
+        for _ in range(4):
+            await watch.turn_safely()
+            clock.advance(seconds=300)
+        await eventually(lambda: stage.told("database_unavailable"))
+        gate.open()
+        await eventually(lambda: rows(stage.pool, "SELECT id FROM incidents"))
+        await alerts.close()
+        gate.shut()
+        # It is seen to be over by the first look; told of its beginning was the provider before that.
+        assert await rows(stage.pool, "SELECT kind, state FROM alert_deliveries") == [("opened", "delivered")]
+        yield
+
+
 @provokes("database_nearly_full")
 async def _(stage: Stage) -> AsyncIterator[None]:
     size = await stage.world.value("SELECT pg_database_size(current_database())")
@@ -421,7 +465,8 @@ def stage(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Stage]:
 @pytest.mark.parametrize("event", sorted(SCENARIOS))
 async def test_an_alert_is_told_once_and_so_is_its_end(stage: Stage, event: str) -> None:
     async with SCENARIOS[event](stage):
-        await stage.look()
+        if event != "database_unavailable":  # to look means that it is over
+            await stage.look()
         [opened] = stage.told(event)
         assert not opened["title"].startswith("[resolved]")
 

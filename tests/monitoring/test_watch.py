@@ -1,5 +1,6 @@
 """An incident opens when trouble is found, once, and ends when it has been right for a while, once."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -76,6 +77,17 @@ async def test_trouble_is_one_incident_however_often_it_is_seen(scene: Scene) ->
 
     assert await scene.names() == ["run_late", "database_nearly_full"]
     assert [incident.occurrences for incident in await scene.present()] == [1, 1]
+
+
+async def test_what_is_still_so_is_told_as_it_is_now(scene: Scene) -> None:
+    scene.eyes.see(LATE)
+    await scene.watch.turn()
+    scene.eyes.see(replace(LATE, title="Later still", text="y", stones=7))
+    await scene.watch.turn()
+
+    [incident] = await scene.present()
+    assert (incident.title, incident.text, incident.facts["stones"]) == ("Later still", "y", 7)
+    assert incident.last_seen_at > incident.opened_at
 
 
 async def test_what_is_not_seen_any_more_is_resolved_and_may_open_again(scene: Scene) -> None:

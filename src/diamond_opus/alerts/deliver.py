@@ -23,9 +23,10 @@ from diamond_opus.alerts.protocol import Alert
 from diamond_opus.alerts.render import Kind, render
 from diamond_opus.alerts.transport import Answer, Outcome
 from diamond_opus.db.pool import Connection
+from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.turns import take_turns
 
 log = get_logger(__name__)
 
@@ -63,6 +64,7 @@ class Deliverer:
         channels: Sequence[Channel],
         *,
         take_duty: TakeDuty,
+        clock: Clock,
         public_url: str | None = None,
         seconds: float = 5.0,
         first_backoff_seconds: float = deliveries.FIRST_BACKOFF_SECONDS,
@@ -71,6 +73,7 @@ class Deliverer:
         self._pool = pool
         self._channels = channels
         self._take_duty = take_duty
+        self._clock = clock
         self._public_url = public_url
         self._seconds = seconds
         self._first_backoff_seconds = first_backoff_seconds
@@ -81,23 +84,14 @@ class Deliverer:
         if not self._channels:
             await stop.wait()
             return
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                await self._turn_unless(stopping)
-                await asyncio.wait((stopping,), timeout=self._seconds)
-        finally:
-            await end(stopping)
-
-    async def _turn_unless(self, stopping: "asyncio.Task[Any]") -> None:
-        turn = asyncio.create_task(self._turn_on_duty())
-        try:
-            await asyncio.wait((turn, stopping), return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait((turn,), timeout=_GRACE_SECONDS)
-            if turn.done():
-                turn.result()
-        finally:
-            await end(turn)
+        await take_turns(
+            stop,
+            self._turn_on_duty,
+            duty=DUTY,
+            clock=self._clock,
+            pause_seconds=lambda: self._seconds,
+            grace_seconds=_GRACE_SECONDS,
+        )
 
     async def _turn_on_duty(self) -> None:
         try:

@@ -101,10 +101,12 @@ class Direct:
             await asyncio.wait(telling, timeout=_CLOSE_SECONDS)
         for waiting in telling:
             await end(waiting)
-        for one, task in carried:
-            if not task.done():
-                await end(task)
-                await self._write(one, seconds=_LAST_WRITE_SECONDS)
+        await asyncio.gather(*(self._write_last(one, task) for one, task in carried))
+
+    async def _write_last(self, carried: _Carried, task: "asyncio.Task[None]") -> None:
+        if not task.done():
+            await end(task)
+            await self._write(carried, seconds=_LAST_WRITE_SECONDS)
 
     async def _carry(self, carried: _Carried) -> None:
         """Tell and write in turns, until it is written: then the outbox goes on."""

@@ -119,6 +119,17 @@ async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
     await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})
 
 
+async def refresh(conn: Connection, alert: Alert) -> None:
+    """What is open is still so, in these words and figures; nobody raised it once more."""
+    values = {
+        "event": alert.event,
+        "subject": alert.about,
+        "title": _title(alert),
+        "text": clean_text(alert.text),
+    }
+    await conn.execute(QUERIES["refresh"], {**values, "facts": Jsonb(_facts(alert))})
+
+
 async def mark_seen(conn: Connection, incident_id: UUID) -> None:
     """It was not over after all."""
     await conn.execute(QUERIES["mark_seen"], {"id": incident_id})

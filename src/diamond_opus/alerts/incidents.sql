@@ -52,6 +52,17 @@ WHERE id = %(id)s
   AND cleared_at IS NULL
   AND resolved_at IS NULL;
 
+-- name: refresh
+UPDATE incidents
+SET title = %(title)s,
+    text = %(text)s,
+    facts = %(facts)s,
+    last_seen_at = clock_timestamp(),
+    cleared_at = NULL
+WHERE event = %(event)s
+  AND subject = %(subject)s
+  AND resolved_at IS NULL;
+
 -- name: mark_seen
 UPDATE incidents
 SET cleared_at = NULL,

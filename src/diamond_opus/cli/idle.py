@@ -9,7 +9,7 @@ from typing import Literal
 from psycopg.rows import class_row
 
 from diamond_opus.db.queries import load_queries
-from diamond_opus.queue.waiting import wait_for_event
+from diamond_opus.domain.waiting import wait_for_event
 from diamond_opus.wiring import FEEDS, Pipeline
 
 _QUERIES = load_queries("diamond_opus.cli")

@@ -9,12 +9,11 @@ import psycopg
 
 from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.domain.tasks import work_unless
 from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.housekeeper import Done, Housekeeper
 from diamond_opus.maintain.tasks import TASKS
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.queue.waiting import wait_for_event
+from diamond_opus.observability.turns import take_turns
 from diamond_opus.runs.keeping import keep_while
 from diamond_opus.runs.model import LeaseLost
 from diamond_opus.runs.store import take_duty
@@ -41,9 +40,9 @@ class Caretaker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which also ends what is under way: the batch is taken back, and done the next time."""
-        while not stop.is_set():
-            await work_unless(stop, self._look_safely())
-            await wait_for_event(stop, self._clock, at_most_seconds=POLL_SECONDS)
+        await take_turns(
+            stop, self._look_safely, duty=DUTY, clock=self._clock, pause_seconds=lambda: POLL_SECONDS
+        )
 
     async def look(self) -> Sequence[Done]:
         """Do what is due, if this process has the duty."""

@@ -41,6 +41,7 @@ WHERE i.resolved_at IS NULL
       -- The next completed run moves the watermark, or finds stones.
       OR (
           i.event = 'watermark_ahead'
+          AND r.run_id IS NOT NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
@@ -51,6 +52,7 @@ WHERE i.resolved_at IS NULL
       )
       OR (
           i.event = 'empty_inventory'
+          AND r.run_id IS NOT NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
@@ -65,6 +67,16 @@ WHERE i.resolved_at IS NULL
       OR (
           i.event = 'hold_unknown'
           AND EXISTS (SELECT FROM hold_history AS h WHERE h.id::text = i.subject AND h.status = 'unknown')
+      )
+      -- The next plan that worked.
+      OR (
+          i.event = 'planning_failed'
+          AND NOT EXISTS (
+              SELECT FROM run_metadata AS later
+              WHERE later.feed = i.subject
+                AND later.started_at > i.last_seen_at
+                AND NOT later.is_replay
+          )
       )
       -- Whoever meets it says so again every minute; between two tries lie five at most.
       OR (i.event = 'database_full' AND i.last_seen_at > clock_timestamp() - interval '10 minutes')
@@ -122,7 +134,7 @@ WHERE r.state NOT IN ('completed', 'cancelled')
 GROUP BY r.run_id, r.feed;
 
 -- name: rejected_share
--- Stones in quarantine now, beside those that the newest full run saw; an index holds just the open ones.
+-- Stones in quarantine now, beside those that the newest full run saw; an index leads to just the open ones.
 SELECT
     rejected.feed AS subject, rejected.feed, rejected.stones, rejected.since, seen.stones AS seen,
     round(rejected.stones * 100.0 / seen.stones, 1) AS percent

@@ -12,6 +12,7 @@ from diamond_opus.alerts.protocol import Alert, Severity
 
 #: Told where they arise, and over when the database says so (conditions.sql, still_so).
 RAISED = (
+    "planning_failed",
     "consolidation_skipped",
     "consolidation_failed",
     "run_partial",
@@ -22,6 +23,7 @@ RAISED = (
     "order_unknown",
     "hold_unknown",
     "database_full",
+    "database_unavailable",
 )
 
 #: No row tells that these are over.

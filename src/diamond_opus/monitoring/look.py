@@ -87,11 +87,13 @@ class Lookout:
         for event in FOUND:
             try:
                 rows = await self._find(event.name, now)
-            except (DiamondError, psycopg.Error, OSError) as error:
-                log.warning("trouble_not_looked_for", incident=event.name, reason=str(error))
+                alerts = [event.alert(row) for row in rows]
+            except Exception as error:  # whatever one kind meets must not hide the others
+                reason = f"{type(error).__name__}: {error}"
+                log.warning("trouble_not_looked_for", incident=event.name, reason=reason)
                 continue
             sight.seen.add(event.name)
-            sight.alerts += [event.alert(row) for row in rows]
+            sight.alerts += alerts
         try:
             sight.still = await self._still_so()
         except (DiamondError, psycopg.Error, OSError) as error:

@@ -9,17 +9,29 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from diamond_opus.alerts.incidents import Incident, list_open, mark_cleared, mark_seen, resolve_incident
-from diamond_opus.alerts.protocol import Alerts
+from diamond_opus.alerts.incidents import (
+    Incident,
+    list_open,
+    mark_cleared,
+    mark_seen,
+    refresh,
+    resolve_incident,
+)
+from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.errors import is_outage
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.monitoring.events import RAISED
 from diamond_opus.monitoring.look import Lookout, Sight
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.queue.waiting import wait_for_event
+from diamond_opus.observability.turns import take_turns
 from diamond_opus.runs.store import database_time, take_duty
 
 DUTY = "incidents"
+
+#: How long the database may be away before somebody is told: a restart or a failover takes less.
+_AWAY_SECONDS = 120.0
+_AWAY_FOR_OTHERS_SECONDS = 600.0
 
 log = get_logger("monitoring")
 
@@ -49,19 +61,30 @@ class IncidentWatch:
         self._clock = clock
         self._seconds = seconds
         self._quiet = timedelta(seconds=quiet_seconds)
+        self._had_duty = False
+        self._away_since: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a turn that fails is logged and the next one does its work."""
-        while not stop.is_set():
-            try:
-                await self.turn()
-            except (DiamondError, psycopg.Error, OSError) as error:
-                log.warning("incidents_not_looked_after", reason=str(error))
-            await wait_for_event(stop, self._clock, at_most_seconds=self._seconds)
+        await take_turns(
+            stop, self.turn_safely, duty=DUTY, clock=self._clock, pause_seconds=lambda: self._seconds
+        )
+
+    async def turn_safely(self) -> None:
+        """A turn; a database that stays away is told, which needs no database."""
+        try:
+            await self.turn()
+        except (DiamondError, psycopg.Error, OSError) as error:
+            log.warning("incidents_not_looked_after", reason=str(error))
+            if is_outage(error):
+                await self._tell_outage(error)
+        else:
+            self._away_since = None
 
     async def turn(self) -> None:
         async with self._pool.connection() as conn:
-            if not await take_duty(conn, DUTY, holder=self._holder, lease_seconds=3 * self._seconds):
+            self._had_duty = await take_duty(conn, DUTY, holder=self._holder, lease_seconds=3 * self._seconds)
+            if not self._had_duty:
                 return
             now = await database_time(conn)
             before = await list_open(conn)
@@ -70,12 +93,36 @@ class IncidentWatch:
         for alert in sight.alerts:
             if (alert.event, alert.about) not in known:
                 await self._alerts.raise_alert(alert)
+            else:
+                async with self._pool.connection() as conn:
+                    await refresh(conn, alert)
         for incident in before:
             if is_over(incident, sight):
                 await self._end(incident)
             elif incident.cleared_at is not None:
                 async with self._pool.connection() as conn:
                     await mark_seen(conn, incident.id)
+
+    async def _tell_outage(self, error: Exception) -> None:
+        """Who had the duty tells it; the others, who may be as many, only when it lasts for longer."""
+        now = self._clock.monotonic()
+        self._away_since = now if self._away_since is None else self._away_since
+        patience = _AWAY_SECONDS if self._had_duty else _AWAY_FOR_OTHERS_SECONDS
+        if now - self._away_since < patience:
+            return
+        self._away_since = float("inf")  # told; from the next answer on anew
+        since = self._clock.now() - timedelta(seconds=patience)
+        await self._alerts.raise_alert(
+            Alert(
+                Severity.CRITICAL,
+                "database_unavailable",
+                "The database serves nobody",
+                f"{error}. Nothing is lost; runs, holds and orders wait for it, and searches fail.",
+                since=since,
+                cause="Its server is down or out of reach, or has no connection left.",
+                action="Look at the server; all goes on by itself then: diamond doctor",
+            )
+        )
 
     async def _end(self, incident: Incident) -> None:
         """Now, if it has been quiet for long enough; else from now on it is."""

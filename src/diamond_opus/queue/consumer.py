@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import Fatal, Retryable
+from diamond_opus.domain.waiting import wait_for_event
 from diamond_opus.observability.logging import bind, get_logger
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.observability.trace import Trace, parse_trace_id, parse_traceparent
 from diamond_opus.observability.tracing import Kind, begin, run_trace
 from diamond_opus.queue.protocol import LeaseLost, Queue, Received
-from diamond_opus.queue.waiting import wait_for_event
 
 FIRST_BACKOFF_SECONDS = 2.0
 LONGEST_BACKOFF_SECONDS = 300.0

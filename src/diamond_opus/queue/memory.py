@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from diamond_opus.domain.clock import Clock, SystemClock
+from diamond_opus.domain.waiting import wait_for_event
 from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED, QueueLimits, too_often
 from diamond_opus.queue.protocol import DeadLetter, LeaseLost, Message, Received
-from diamond_opus.queue.waiting import wait_for_event
 
 
 @dataclass(slots=True)

@@ -15,9 +15,9 @@ from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.cron import due
 from diamond_opus.domain.errors import DiamondError, Retryable
-from diamond_opus.domain.tasks import work_unless
+from diamond_opus.domain.waiting import wait_for_event
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.queue.waiting import wait_for_event
+from diamond_opus.observability.turns import take_turns
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.model import RunRefused, RunType
 
@@ -93,9 +93,9 @@ class CronScheduler:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which also ends a planning under way: nothing is stored before a plan is whole."""
-        while not stop.is_set():
-            await work_unless(stop, self._look_safely())
-            await wait_for_event(stop, self._clock, at_most_seconds=self._pause_seconds())
+        await take_turns(
+            stop, self._look_safely, duty=DUTY, clock=self._clock, pause_seconds=self._pause_seconds
+        )
 
     async def look(self) -> UUID | None:
         """Start what is due if this process has the duty; returns the new run's id."""

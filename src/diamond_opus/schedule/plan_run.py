@@ -1,15 +1,19 @@
 """Plans a run: its type, its window, its partitions by real counts; stores it whole and wakes the workers."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.protocol import Alert, Alerts, Severity
+from diamond_opus.db.errors import is_outage
+from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.logging import bind, get_logger
@@ -64,31 +68,56 @@ async def plan_run(
     trace_id, run_id = new_trace_id(), run_id or uuid4()
     names = {"diamond.run_id": run_id, "diamond.feed": feed}
     # Whoever asked for the run has a trace of their own: a run goes on for hours after they have their answer.
-    with (
-        begin(run_root(trace_id), "plan run", attributes=names, links=[current_trace()]) as planning,
-        bind(run_id=str(run_id)),
-    ):
-        window = await _choose_window(pool, watermarks, feed, run_type, settings)
-        scans = await scan_density(
-            pool, source, window.run_type, window.updated_from, settings.heatmap, on_count=on_count
-        )
-        plan = _plan(feed, window, scans, settings, trace_id)
-        await _store(pool, plan, run_id, scans)
-        partitions, stones = len(plan.partitions), plan.expected_records
-        planning.set({"diamond.run_type": plan.run_type, "partitions": partitions, "stones": stones})
-        log.info("run_planned", run_type=plan.run_type, partitions=partitions, stones=stones)
-        if window.is_ahead:
-            await _warn_of_watermark(alerts, plan, run_id)
-        if window.foreign is not None:
-            await _warn_of_foreign_watermark(alerts, plan, run_id, window.foreign)
-        if not stones:
-            await _warn_of_empty(alerts, plan, run_id)
-        async with pool.connection() as conn:
-            due = await runs.take_due_partitions(conn, quiet_seconds=0, feed=feed, limit=10_000)
-            due_runs = await runs.take_due_runs(conn, quiet_seconds=0, feed=feed)
-        await wake_partitions(work_items, due)
-        await wake_runs(consolidate, due_runs)
+    async with _telling(alerts, feed):
+        with (
+            begin(run_root(trace_id), "plan run", attributes=names, links=[current_trace()]) as planning,
+            bind(run_id=str(run_id)),
+        ):
+            window = await _choose_window(pool, watermarks, feed, run_type, settings)
+            scans = await scan_density(
+                pool, source, window.run_type, window.updated_from, settings.heatmap, on_count=on_count
+            )
+            plan = _plan(feed, window, scans, settings, trace_id)
+            await _store(pool, plan, run_id, scans)
+            partitions, stones = len(plan.partitions), plan.expected_records
+            planning.set({"diamond.run_type": plan.run_type, "partitions": partitions, "stones": stones})
+            log.info("run_planned", run_type=plan.run_type, partitions=partitions, stones=stones)
+            if window.is_ahead:
+                await _warn_of_watermark(alerts, plan, run_id)
+            if window.foreign is not None:
+                await _warn_of_foreign_watermark(alerts, plan, run_id, window.foreign)
+            if not stones:
+                await _warn_of_empty(alerts, plan, run_id)
+            async with pool.connection() as conn:
+                due = await runs.take_due_partitions(conn, quiet_seconds=0, feed=feed, limit=10_000)
+                due_runs = await runs.take_due_runs(conn, quiet_seconds=0, feed=feed)
+            await wake_partitions(work_items, due)
+            await wake_runs(consolidate, due_runs)
     return run_id
+
+
+@asynccontextmanager
+async def _telling(alerts: Alerts, feed: str) -> AsyncIterator[None]:
+    """Whoever asked for the run may be a clock: a person has to know that there is none."""
+    try:
+        yield
+    except RunRefused:
+        raise
+    except (DiamondError, psycopg.Error, OSError) as error:
+        if not is_outage(error):  # that the database is away is told by whoever looks for trouble
+            await alerts.raise_alert(
+                Alert(
+                    severity=Severity.WARNING,
+                    event="planning_failed",
+                    title=f"No run of {feed} could be planned",
+                    text=f"{error}. Nothing was stored; shops see the inventory as it was.",
+                    subject=feed,
+                    cause="The supplier is away, refuses us or our login, or a setting is wrong.",
+                    action="diamond doctor, then: diamond schedule",
+                    page="/runs",
+                )
+            )
+        raise
 
 
 @dataclass(frozen=True, slots=True)

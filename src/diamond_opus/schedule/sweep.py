@@ -14,6 +14,7 @@ from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.failures import FullDisk, tell_failures
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.turns import take_turns
 from diamond_opus.queue.protocol import Queue
 from diamond_opus.runs import store as runs
 from diamond_opus.wakeups import wake_partitions, wake_runs
@@ -57,17 +58,18 @@ class Sweeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a sweep that fails is logged and the next one does its work."""
-        while not stop.is_set():
-            try:
-                await self.sweep()
-            except (DiamondError, psycopg.Error, OSError) as error:
-                log.warning("sweep_failed", reason=str(error))
-                await self._full_disk.tell(error)
-            else:
-                self._full_disk.note_room()
-            waiting = asyncio.create_task(stop.wait())
-            await asyncio.wait((waiting,), timeout=self._seconds)
-            waiting.cancel()
+        await take_turns(
+            stop, self._sweep_safely, duty=DUTY, clock=self._clock, pause_seconds=lambda: self._seconds
+        )
+
+    async def _sweep_safely(self) -> None:
+        try:
+            await self.sweep()
+        except (DiamondError, psycopg.Error, OSError) as error:
+            log.warning("sweep_failed", reason=str(error))
+            await self._full_disk.tell(error)
+        else:
+            self._full_disk.note_room()
 
     async def sweep(self, *, limit: int = 100) -> int:
         """Wake what is due now, end what is overdue, tell what failed; returns how many messages were sent."""
