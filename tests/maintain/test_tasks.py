@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from diamond_opus.domain.clock import ManualClock
+from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.housekeeper import Done, Housekeeper
 from diamond_opus.maintain.retention import Retention
 from diamond_opus.maintain.tasks import TASKS, House
@@ -371,6 +372,29 @@ async def test_rows_go_when_their_time_is_over_and_not_before(
 
     assert await keep(world, task, batch_rows=1) == {task: 2}
     assert await world.value(f"SELECT count(*) FROM {task}") == (2 if task == "upkeep" else 1)
+
+
+async def test_days_are_counted_by_the_clock_of_the_database(world: World) -> None:
+    await world.rows("INSERT INTO error_logs (service, error_message) VALUES ('s', 'm')")
+    await world.rows(
+        "INSERT INTO request_signatures (client, signature, expires_at) VALUES ('c', 's', now() + interval '5 min')"
+    )
+    house = House(world.pool, world.watermarks, world.queues, (FEED,))
+    years_ahead = ManualClock(datetime.now(UTC) + timedelta(days=9_000))
+
+    done = await Housekeeper(house, years_ahead, RETENTION).keep(["error_logs", "request_signatures"])
+
+    assert [one.rows for one in done] == [0, 0]
+
+
+async def test_what_was_done_elsewhere_is_stamped_by_the_database(world: World) -> None:
+    async with world.pool.connection() as conn:
+        await upkeep.record(conn, "backup", took=timedelta(seconds=5), details={})
+    [row] = await world.rows(
+        "SELECT completed_at - started_at AS took, completed_at <= clock_timestamp() AS is_over,"
+        " completed_at > clock_timestamp() - interval '1 min' AS is_fresh FROM upkeep"
+    )
+    assert row == {"took": timedelta(seconds=5), "is_over": True, "is_fresh": True}
 
 
 async def test_open_incidents_and_the_newest_success_of_each_task_stay(world: World) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -82,13 +82,11 @@ async def _record(settings: Settings, details: Mapping[str, object]) -> None:
 async def _write(
     url: str, details: Mapping[str, object], *, seconds: float = 0.0, error: str | None = None
 ) -> None:
-    now = datetime.now(UTC)
     async with await connect(url, application_name="diamond backup") as conn:
         await upkeep.record(
             conn,
             upkeep.BACKUP,
-            started_at=now - timedelta(seconds=seconds),
-            completed_at=now,
+            took=timedelta(seconds=seconds),
             details=details,
             error=error,
         )

@@ -14,6 +14,7 @@ from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.retention import Cutoffs, Retention
 from diamond_opus.maintain.tasks import TASKS, House, Task
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.runs.store import database_time
 
 log = get_logger("maintain")
 
@@ -53,9 +54,10 @@ class Housekeeper:
     ) -> Sequence[Done]:
         """The named tasks, or all, in their order; one that fails leaves the others to be done.
 
-        ``stop`` ends it between two batches. ``cutoffs`` are for whoever counts days in another way.
+        ``stop`` ends it between two batches. ``cutoffs`` are for whoever counts days in another way: here they are the
+        database's, for what goes does not come back, and a container's clock may be wrong.
         """
-        moments = cutoffs or self.retention.cutoffs(self.clock.now())
+        moments = cutoffs or await self._cutoffs()
         tasks = [task for task in TASKS if not names or task.name in names]
         done: list[Done] = []
         for task in tasks:
@@ -63,6 +65,10 @@ class Housekeeper:
                 break
             done.append(await (self._look(task, moments) if dry_run else self._do(task, moments)))
         return done
+
+    async def _cutoffs(self) -> Cutoffs:
+        async with self.house.pool.connection() as conn:
+            return self.retention.cutoffs(await database_time(conn))
 
     async def _look(self, task: Task, moments: Cutoffs) -> Done:
         started = self.clock.monotonic()

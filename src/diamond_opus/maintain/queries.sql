@@ -305,7 +305,9 @@ WHERE id = %(id)s;
 
 -- name: record_upkeep
 INSERT INTO upkeep (task, started_at, completed_at, rows_affected, details, error)
-VALUES (%(task)s, %(started_at)s, %(completed_at)s, 0, %(details)s, %(error)s);
+VALUES (
+    %(task)s, statement_timestamp() - %(took)s::interval, statement_timestamp(), 0, %(details)s, %(error)s
+);
 
 -- name: newest_upkeep
 -- By the database's clock, which also stamps the starts. One without an end was cut off, or goes on: whoever asks has

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.rows import class_row, scalar_row
@@ -49,16 +49,13 @@ async def record(
     conn: Connection,
     task: str,
     *,
-    started_at: datetime,
-    completed_at: datetime,
+    took: timedelta,
     details: Mapping[str, Any],
     error: str | None = None,
 ) -> None:
-    """A row for something that is over."""
-    values = {"task": task, "started_at": started_at, "completed_at": completed_at}
-    await conn.execute(
-        QUERIES["record_upkeep"], {**values, "details": Jsonb(dict(details)), "error": _short(error)}
-    )
+    """A row for something that is over just now, by the database's clock, and took so long."""
+    values = {"task": task, "took": took, "details": Jsonb(dict(details)), "error": _short(error)}
+    await conn.execute(QUERIES["record_upkeep"], values)
 
 
 async def newest(conn: Connection, tasks: Sequence[str]) -> Sequence[Newest]:
