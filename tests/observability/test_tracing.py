@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -409,3 +410,33 @@ def test_a_wrong_variable_is_named(
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"{variable}.*{said}"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "foo", "compression type: foo"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent", "OTEL_EXPORTER_OTLP_CERTIFICATE .*no such file"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nonexistent", "TRACES_CLIENT_KEY .*no such file"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "abc", "timeout value 'abc'"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-3", "OTEL_EXPORTER_OTLP_TIMEOUT .*seconds"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "TRACES_PROTOCOL .*http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hush-hush", "OTEL_EXPORTER_OTLP_HEADERS: must be name=value"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "abc", "OTEL_BSP_MAX_QUEUE_SIZE"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999", "max_export_batch_size must be less"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "abc", "OTEL_SPAN_LINK_COUNT_LIMIT"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "garbage", "garbage"),
+    ],
+)
+def test_a_variable_that_the_sdk_would_put_aside_or_break_on_is_refused_with_one_line(
+    variable: str, value: str, said: str
+) -> None:
+    threads = threading.active_count()
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        tracing.configure("worker", {"OTEL_EXPORTER_OTLP_ENDPOINT": AWAY, variable: value})
+    assert "hush" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not tracing.is_recording()
+    assert logging.getLogger("opentelemetry").propagate
+    assert threading.active_count() == threads

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.observability.redact import clean_field, clean_text
 from diamond_opus.observability.trace import Trace, w3c_trace_id
@@ -24,6 +25,8 @@ from diamond_opus.observability.tracing import ENDPOINTS, Kind
 VALUE_LIMIT_BYTES = 256
 ERROR_LIMIT_BYTES = 500
 MOST_LINKS = 32
+
+_EXPORTER = "OTEL_EXPORTER_OTLP"
 
 _KINDS = {
     Kind.INTERNAL: SpanKind.INTERNAL,
@@ -39,17 +42,21 @@ class OtlpRecorder:
     """Sends spans from a thread of its own: a collector that is slow or away costs spans and nothing else."""
 
     def __init__(self, service: str, variables: Mapping[str, str]) -> None:
+        """Raises ConfigurationError for a variable that the SDK refuses, or would put aside with a word in the log."""
+        _check(variables)
         self._words = _LastWords()
         self._ids = _GivenIds()
-        with _lent(variables):
+        with _lent(variables), self._words.are_refusals():
             # The endpoint is for people, in the log; the exporter finds it by itself.
             endpoint = next(variables[name] for name in ENDPOINTS if variables.get(name))
             self._exporter = _TellingExporter(OTLPSpanExporter(), endpoint, self._words)
-            self._processor = _CountingProcessor(self._exporter)
             self._provider = TracerProvider(
                 resource=_resource(service), id_generator=self._ids, shutdown_on_exit=False
             )
-        self._provider.add_span_processor(self._processor)
+            self._processor = _CountingProcessor(self._exporter)
+            self._provider.add_span_processor(self._processor)
+            if self._words.last:
+                self._provider.shutdown()
         self._tracer = self._provider.get_tracer("diamond_opus")
 
     def start(
@@ -194,9 +201,47 @@ class _LastWords(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.last = clean_text(record.getMessage(), limit_bytes=ERROR_LIMIT_BYTES)
 
+    @contextmanager
+    def are_refusals(self) -> Iterator[None]:
+        """Of a block that reads variables: what the SDK does not understand it replaces by a default of its own."""
+        try:
+            yield
+        except (ValueError, RuntimeError, OSError) as error:
+            self.forget()
+            raise ConfigurationError(_told(str(error))) from None
+        if self.last:
+            self.forget()
+            raise ConfigurationError(_told(self.last))
+
     def forget(self) -> None:
         self._logger.removeHandler(self)
         self._logger.propagate = True
+
+
+def _check(variables: Mapping[str, str]) -> None:
+    """What the SDK does not look at before it sends, or never. Raises ConfigurationError."""
+    for name in (f"{_EXPORTER}_TRACES_PROTOCOL", f"{_EXPORTER}_PROTOCOL"):
+        if variables.get(name, "http/protobuf").strip() != "http/protobuf":
+            raise ConfigurationError(f"{name} ({variables[name]!r}): only http/protobuf is spoken")
+    for name in _of_exporter(variables, "CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
+        if not os.access(variables[name], os.R_OK):
+            raise ConfigurationError(f"{name} ({variables[name]!r}): there is no such file that can be read")
+    for name in _of_exporter(variables, "TIMEOUT"):
+        if variables[name].strip().startswith("-"):
+            raise ConfigurationError(f"{name} ({variables[name]!r}): must be seconds")
+
+
+def _of_exporter(variables: Mapping[str, str], *endings: str) -> Sequence[str]:
+    """The variables of these names that are set, for traces alone or for all that is sent."""
+    names = [f"{_EXPORTER}{kind}_{ending}" for ending in endings for kind in ("_TRACES", "")]
+    return [name for name in names if variables.get(name)]
+
+
+def _told(complaint: str) -> str:
+    """The SDK's complaint as one line; about headers it quotes them, and they are secret."""
+    if "header" in complaint.lower():
+        return f"{_EXPORTER}_HEADERS: must be name=value, several separated by commas, each percent-encoded"
+    return f"OpenTelemetry's variables (OTEL_*): {clean_text(complaint, limit_bytes=ERROR_LIMIT_BYTES)}"
 
 
 def _resource(service: str) -> Resource:

@@ -171,7 +171,8 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
 def configure(service: str, variables: Mapping[str, str]) -> None:
     """Record from now on, as the variables say; without an endpoint, do nothing.
 
-    ``service`` is the name where OTEL_SERVICE_NAME gives no other. Raises ConfigurationError when the extra is missing.
+    ``service`` is the name where OTEL_SERVICE_NAME gives no other. Raises ConfigurationError when the extra is missing,
+    or a variable wrong.
     """
     if is_wanted(variables):
         record_to(open_recorder(service, variables))
