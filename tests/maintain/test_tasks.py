@@ -11,6 +11,7 @@ from diamond_opus.domain.clock import ManualClock
 from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.housekeeper import Done, Housekeeper
 from diamond_opus.maintain.retention import Retention
+from diamond_opus.maintain.tables import PUBLIC_TABLES, QUEUE_TABLES
 from diamond_opus.maintain.tasks import TASKS, House
 from diamond_opus.queue.limits import LIMITS
 from diamond_opus.queue.memory import MemoryQueue
@@ -446,3 +447,26 @@ async def test_tables_with_many_dead_rows_are_vacuumed(world: World) -> None:
 
     assert await rows_of(done) == {"vacuum": 3000}
     assert await world.value("SELECT pg_relation_size('error_logs')") == 0
+
+
+async def test_a_table_of_somebody_else_in_the_same_database_is_not_vacuumed(world: World) -> None:
+    await world.rows("CREATE TABLE shop_orders AS SELECT n FROM generate_series(1, 3000) AS n")
+    await world.rows("CREATE SCHEMA shop CREATE TABLE error_logs (n INT)")
+    await world.rows("INSERT INTO shop.error_logs SELECT generate_series(1, 3000)")
+    for table in ("shop_orders", "shop.error_logs"):
+        await world.rows(f"DELETE FROM {table}")
+    await world.rows("SELECT pg_stat_force_next_flush()")
+
+    assert await rows_of(await keeper(world).keep(["vacuum"])) == {"vacuum": 0}
+
+
+async def test_the_tables_that_are_ours_are_those_of_a_fresh_database(world: World) -> None:
+    found = await world.rows(
+        "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
+    )
+    assert {row["relname"] for row in found} == set(PUBLIC_TABLES)
+    queues = await world.rows(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'pgmq'::regnamespace AND relkind = 'r'"
+        " AND relname ~ '^[qa]_'"
+    )
+    assert {row["relname"] for row in queues} == set(QUEUE_TABLES)

@@ -283,10 +283,14 @@ DELETE FROM run_metadata
 WHERE run_id = %(run_id)s;
 
 -- name: bloated_tables
--- Where a twentieth of the rows or more is dead. Autovacuum begins at a fifth, which of a million is a lot to leave.
+-- Ours, where a twentieth of the rows or more is dead. Autovacuum begins at a fifth, which of a million is a lot to leave.
 SELECT schemaname, relname, n_dead_tup AS dead
 FROM pg_stat_user_tables
-WHERE n_dead_tup >= %(fewest)s
+WHERE (
+      (schemaname = 'public' AND relname = ANY (%(tables)s))
+      OR (schemaname = 'pgmq' AND relname = ANY (%(queue_tables)s))
+  )
+  AND n_dead_tup >= %(fewest)s
   AND n_dead_tup >= %(share)s::numeric * n_live_tup
 ORDER BY n_dead_tup DESC;
 

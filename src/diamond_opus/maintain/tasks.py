@@ -16,6 +16,7 @@ from psycopg.rows import dict_row, scalar_row
 from diamond_opus.db.changes import announce_changes, record_changes
 from diamond_opus.db.pool import Connection, Pool, patience
 from diamond_opus.maintain.retention import Cutoffs
+from diamond_opus.maintain.tables import PUBLIC_TABLES, QUEUE_TABLES
 from diamond_opus.maintain.upkeep import QUERIES
 from diamond_opus.queue.protocol import Queue
 from diamond_opus.watermark.protocol import WatermarkStore
@@ -223,9 +224,9 @@ class Bloat:
             yield table["dead"]
 
     async def _bloated(self, conn: Connection) -> list[dict[str, Any]]:
-        return await _rows(
-            conn, QUERIES["bloated_tables"], {"fewest": _FEWEST_DEAD, "share": str(_DEAD_SHARE)}
-        )
+        asked = {"fewest": _FEWEST_DEAD, "share": str(_DEAD_SHARE)}
+        tables = {"tables": list(PUBLIC_TABLES), "queue_tables": list(QUEUE_TABLES)}
+        return await _rows(conn, QUERIES["bloated_tables"], {**asked, **tables})
 
 
 #: In this order: what the catalogue needs no more, then the records of how it came about, then the room they leave.
