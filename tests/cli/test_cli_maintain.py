@@ -1,5 +1,6 @@
 """``diamond maintain`` as people and schedulers use it, and as a consolidator that stays does it by itself."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -83,3 +84,20 @@ async def test_a_consolidator_that_stays_keeps_house(diamond: Command, database_
             await consolidator.log("upkeep_done")
         code, _ = await consolidator.stop()
     assert (code, left(database_url)) == (0, 0)
+
+
+@pytest.mark.long  # a process that starts and is stopped
+async def test_a_signal_ends_the_command_during_a_statement(diamond: Command, database_url: str) -> None:
+    add_errors(database_url, 7)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%DELETE%' AND wait_event_type = 'Lock'"
+    with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watch:
+        other.execute("LOCK TABLE error_logs IN SHARE MODE")
+        async with diamond.started(
+            "maintain", "--task", "error_logs", "--json", database_url=database_url
+        ) as command:
+            while watch.execute(waiting).fetchone() == (0,):  # noqa: ASYNC110 - another process waits
+                await asyncio.sleep(0.05)
+            code, said = await command.stop()
+    assert code == 130
+    assert "Stopped before its end" in said
+    assert left(database_url) == 7

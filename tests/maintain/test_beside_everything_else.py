@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from diamond_opus.db.pool import connect
 from diamond_opus.domain.clock import ManualClock, SystemClock
 from diamond_opus.domain.tasks import end
 from diamond_opus.maintain import upkeep
@@ -73,7 +74,7 @@ async def test_a_kill_costs_one_batch_and_the_next_time_goes_on_from_there(world
     assert (done.rows, done.error) == (10, None)
 
 
-async def test_a_signal_ends_it_between_two_batches_and_its_row_says_so(world: World) -> None:
+async def test_a_signal_takes_the_batch_under_way_back_and_its_row_says_so(world: World) -> None:
     await errors_of(world, 30)
     stop = asyncio.Event()
     stop.set()
@@ -87,8 +88,29 @@ async def test_a_signal_ends_it_between_two_batches_and_its_row_says_so(world: W
     house = House(world.pool, world.watermarks, world.queues, (FEED,), batch_rows=10)
     [done] = await Housekeeper(house, Stopping(datetime.now(UTC)), Retention(), stop).keep(["error_logs"])
 
-    assert done.rows == 20
+    assert done.rows == 10
+    assert await world.value("SELECT count(*) FROM error_logs") == 20
     assert "stopped" in str(await world.value("SELECT error FROM upkeep"))
+
+
+async def test_a_signal_ends_a_vacuum_that_takes_long(world: World, database_url: str) -> None:
+    await errors_of(world, 3000)
+    await world.rows("DELETE FROM error_logs")
+    await world.rows("SELECT pg_stat_force_next_flush()")
+    stop = asyncio.Event()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM%%' AND wait_event_type = 'Lock'"
+
+    async with await connect(database_url, application_name="in the way") as other, other.transaction():
+        await other.execute("LOCK TABLE error_logs IN SHARE UPDATE EXCLUSIVE MODE")
+        keeping = asyncio.create_task(keeper(world, stop=stop).keep(["vacuum"]))
+        while not await world.value(waiting):  # noqa: ASYNC110 - the server waits
+            await asyncio.sleep(0.02)
+        stop.set()
+        async with asyncio.timeout(5):
+            [done] = await keeping
+        assert not await world.value(waiting)
+
+    assert "stopped" in (done.error or "")
 
 
 async def test_a_task_that_fails_leaves_the_others_to_be_done(world: World) -> None:

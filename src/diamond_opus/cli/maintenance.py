@@ -8,9 +8,10 @@ import typer
 from rich.table import Table
 
 from diamond_opus.cli.pipeline import JsonOption
-from diamond_opus.cli.running import output, prepare, run_async, stop_on_signals
+from diamond_opus.cli.running import console, output, prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_schema
 from diamond_opus.maintain.housekeeper import Done, check_names
+from diamond_opus.maintain.tasks import TASKS
 from diamond_opus.room_settings import check_settings
 from diamond_opus.settings import Settings
 from diamond_opus.wiring import open_database, open_pipeline
@@ -27,27 +28,36 @@ def maintain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what is past its time, in short steps beside everything else. Exit code 1 if a task failed.
+    """Remove what is past its time, in short steps beside everything else. Exit code 1 if a task failed,
+    130 if a signal ended it before all was done.
 
     `diamond up` and `diamond consolidator` do it by themselves at MAINTAIN_CRON.
     """
     settings = prepare("maintain", quiet=True)
     check_settings(settings)
     check_names(tasks or ())
-    done = run_async(_maintain(settings, tasks or (), dry_run=dry_run))
+    done, was_stopped = run_async(_maintain(settings, tasks or (), dry_run=dry_run))
     if as_json:
         print(json.dumps([_as_json(one) for one in done]))
     else:
         _print(done, dry_run=dry_run)
+    if was_stopped:
+        console.print("Stopped before its end; what is left is for the next time.", highlight=False)
+        raise typer.Exit(130)
     if any(one.error for one in done):
         raise typer.Exit(1)
 
 
-async def _maintain(settings: Settings, tasks: Sequence[str], *, dry_run: bool) -> Sequence[Done]:
+async def _maintain(
+    settings: Settings, tasks: Sequence[str], *, dry_run: bool
+) -> tuple[Sequence[Done], bool]:
+    """What was done, and whether a signal ended it before all was."""
     async with stop_on_signals() as stop, open_database(settings) as url:
         await check_schema(settings, url)
         async with open_pipeline(settings, url, service="maintain", needs_source=False) as pipeline:
-            return await pipeline.housekeeper(stop).keep(tasks, dry_run=dry_run)
+            done = await pipeline.housekeeper(stop).keep(tasks, dry_run=dry_run)
+    wanted = len(set(tasks)) or len(TASKS)
+    return done, stop.is_set() and (len(done) < wanted or any(one.error for one in done))
 
 
 def _as_json(done: Done) -> dict[str, object]:

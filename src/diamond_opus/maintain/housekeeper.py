@@ -1,15 +1,17 @@
 """Does the tasks one after the other, each in batches with a rest between them, and writes down what came of it."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
+from diamond_opus.domain.tasks import work_unless
 from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.retention import Cutoffs, Retention
 from diamond_opus.maintain.tasks import TASKS, House, Task
@@ -20,6 +22,8 @@ log = get_logger("maintain")
 
 #: Between two batches everybody else has as long as the last one took, and no longer than this.
 _LONGEST_REST_SECONDS = 1.0
+
+_STOPPED = "it was stopped before its end; the rest is for the next time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class Housekeeper:
     ) -> Sequence[Done]:
         """The named tasks, or all, in their order; one that fails leaves the others to be done.
 
-        ``stop`` ends it between two batches. ``cutoffs`` are for whoever counts days in another way: here they are the
-        database's, for what goes does not come back, and a container's clock may be wrong.
+        ``stop`` ends it, and a batch that is under way is taken back. ``cutoffs`` are for whoever counts days in
+        another way: here they are the database's, for what goes does not come back, and our clock may be wrong.
         """
         moments = cutoffs or await self._cutoffs()
         tasks = [task for task in TASKS if not names or task.name in names]
@@ -63,21 +67,17 @@ class Housekeeper:
         for task in tasks:
             if self.stop.is_set():
                 break
-            done.append(await (self._look(task, moments) if dry_run else self._do(task, moments)))
+            looked = self._measure(task, moments, self._count) if dry_run else self._do(task, moments)
+            done.append(await looked)
         return done
 
     async def _cutoffs(self) -> Cutoffs:
         async with self.house.pool.connection() as conn:
             return self.retention.cutoffs(await database_time(conn))
 
-    async def _look(self, task: Task, moments: Cutoffs) -> Done:
-        started = self.clock.monotonic()
-        rows = await task.count(self.house, moments)
-        return Done(task.name, task.about, rows, task.before(moments), self.clock.monotonic() - started)
-
     async def _do(self, task: Task, moments: Cutoffs) -> Done:
         row_id = await run_in_transaction(self.house.pool, lambda conn: upkeep.begin(conn, task.name))
-        done = await self._sweep(task, moments)
+        done = await self._measure(task, moments, self._sweep)
         await run_in_transaction(
             self.house.pool,
             lambda conn: upkeep.end(
@@ -90,23 +90,57 @@ class Housekeeper:
             log.error("upkeep_failed", task=done.task, rows=done.rows, reason=done.error, **done.details)
         return done
 
-    async def _sweep(self, task: Task, moments: Cutoffs) -> Done:
-        started = resumed = self.clock.monotonic()
-        rows = batches = 0
+    async def _measure(
+        self,
+        task: Task,
+        moments: Cutoffs,
+        work: Callable[[Task, Cutoffs, "_Tally"], Coroutine[Any, Any, None]],
+    ) -> Done:
+        """What came of the work, which a stop cancels: a VACUUM of hours must not hold a process up to its kill."""
+        started = self.clock.monotonic()
+        tally = _Tally()
         error: str | None = None
         try:
-            async for gone in task.batches(self.house, moments):
-                rows, batches = rows + gone, batches + 1
-                if self.stop.is_set():
-                    error = "it was stopped before its end; the rest is for the next time"
-                    break
-                took = self.clock.monotonic() - resumed
-                await self.clock.sleep(min(took, _LONGEST_REST_SECONDS))
-                resumed = self.clock.monotonic()
+            await work_unless(self.stop, work(task, moments, tally))
         except (DiamondError, psycopg.Error, OSError) as failure:
             error = f"{type(failure).__name__}: {failure}"
-        seconds = self.clock.monotonic() - started
-        return Done(task.name, task.about, rows, task.before(moments), seconds, batches, error)
+        if self.stop.is_set() and not tally.has_ended:
+            error = _STOPPED
+        return Done(
+            task.name,
+            task.about,
+            tally.rows,
+            task.before(moments),
+            self.clock.monotonic() - started,
+            tally.batches,
+            error,
+        )
+
+    async def _count(self, task: Task, moments: Cutoffs, tally: "_Tally") -> None:
+        tally.rows = await task.count(self.house, moments)
+        tally.has_ended = True
+
+    async def _sweep(self, task: Task, moments: Cutoffs, tally: "_Tally") -> None:
+        rows = tally.rows = 0
+        resumed = self.clock.monotonic()
+        async for gone in task.batches(self.house, moments):
+            rows += gone
+            tally.rows, tally.batches = rows, tally.batches + 1
+            took = self.clock.monotonic() - resumed
+            await self.clock.sleep(min(took, _LONGEST_REST_SECONDS))
+            if self.stop.is_set():
+                return
+            resumed = self.clock.monotonic()
+        tally.has_ended = True
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How far a task has come, whatever ends it."""
+
+    rows: int | None = None
+    batches: int = 0
+    has_ended: bool = False
 
 
 def check_names(names: Collection[str]) -> None:

@@ -37,5 +37,8 @@ PUBLIC_TABLES = (
 
 #: Of the schema pgmq: each queue, its dead letters, and the archive that PGMQ keeps beside both.
 QUEUE_TABLES = tuple(
-    f"{kind}_{name}" for queue in QUEUES for name in (table_name(queue), dead_table_name(queue)) for kind in "qa"
+    f"{kind}_{name}"
+    for queue in QUEUES
+    for name in (table_name(queue), dead_table_name(queue))
+    for kind in "qa"
 )
