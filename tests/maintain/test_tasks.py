@@ -170,6 +170,28 @@ async def test_a_stone_that_was_ever_traded_stays(world: World, trade: str) -> N
     assert traded in await ids(world, "diamonds")
 
 
+@pytest.mark.parametrize("when", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])
+async def test_a_stone_to_which_a_foreign_table_refers_stays_and_all_others_go(
+    world: World, when: str
+) -> None:
+    await world.run()
+    await remove(world, *(f"nat-{number:05}" for number in range(4)))
+    await world.rows(f"CREATE TABLE shop_wishlist (stone UUID REFERENCES diamonds (id) {when})")
+    await world.rows(
+        "INSERT INTO shop_wishlist SELECT id FROM diamonds"
+        " WHERE supplier_stone_id IN ('nat-00001', 'nat-00003')"
+    )
+    await age(world, "diamonds", "deleted_at", 366, "status = 'deleted'")
+
+    for batch_rows, rows in ((3, 2), (1, 0)):  # the second time finds only those that stay
+        [done] = await keeper(world, batch_rows=batch_rows).keep(["deleted_stones"])
+        assert (done.rows, done.error) == (rows, None)
+        details = await world.value("SELECT details FROM upkeep ORDER BY id DESC LIMIT 1")
+        assert (details["kept_referenced"], details["referenced_by"]) == (2, ["shop_wishlist"])
+    left = await world.rows("SELECT supplier_stone_id FROM diamonds WHERE status = 'deleted' ORDER BY 1")
+    assert [row["supplier_stone_id"] for row in left] == ["nat-00001", "nat-00003"]
+
+
 async def test_a_rejection_that_is_settled_or_whose_stone_is_gone_goes_and_an_open_one_stays(
     world: World,
 ) -> None:

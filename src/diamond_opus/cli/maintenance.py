@@ -67,6 +67,8 @@ def _as_json(done: Done) -> dict[str, object]:
         "before": None if done.before is None else done.before.isoformat().replace("+00:00", "Z"),
         "batches": done.batches,
         "seconds": round(done.seconds, 3),
+        "kept_referenced": done.kept_referenced,
+        "referenced_by": list(done.referenced_by),
         "error": done.error,
     }
 
@@ -81,5 +83,10 @@ def _print(done: Sequence[Done], *, dry_run: bool) -> None:
     for one in done:
         before = "" if one.before is None else f"{one.before:%Y-%m-%d %H:%M}"
         rows = "not counted" if one.rows is None else f"{one.rows:,}"
-        table.add_row(one.task, one.about, before, rows, f"{one.seconds:.1f}", one.error or "")
+        table.add_row(one.task, one.about, before, rows, f"{one.seconds:.1f}", one.error or _kept(one))
     output.print(table)
+
+
+def _kept(done: Done) -> str:
+    tables = ", ".join(done.referenced_by)
+    return f"{done.kept_referenced:,} stay: referred to by {tables}" if done.kept_referenced else ""

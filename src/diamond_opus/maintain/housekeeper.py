@@ -14,7 +14,7 @@ from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.domain.tasks import work_unless
 from diamond_opus.maintain import upkeep
 from diamond_opus.maintain.retention import Cutoffs, Retention
-from diamond_opus.maintain.tasks import TASKS, House, Task
+from diamond_opus.maintain.tasks import TASKS, House, Kept, Task
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.runs.store import database_time
 
@@ -28,7 +28,10 @@ _STOPPED = "it was stopped before its end; the rest is for the next time"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a task: ``rows`` went, or would go; None where a dry run cannot tell."""
+    """What came of a task: ``rows`` went, or would go; None where a dry run cannot tell.
+
+    ``kept_referenced`` rows are past their time and stay: tables that are not ours refer to them.
+    """
 
     task: str
     about: str
@@ -37,11 +40,19 @@ class Done:
     seconds: float
     batches: int = 0
     error: str | None = None
+    kept_referenced: int = 0
+    referenced_by: Sequence[str] = ()
 
     @property
     def details(self) -> Mapping[str, object]:
         before = {} if self.before is None else {"before": self.before.isoformat()}
-        return {"batches": self.batches, "seconds": round(self.seconds, 3), **before}
+        kept = {"kept_referenced": self.kept_referenced, "referenced_by": list(self.referenced_by)}
+        return {
+            "batches": self.batches,
+            "seconds": round(self.seconds, 3),
+            **before,
+            **(kept if self.kept_referenced else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,8 @@ class Housekeeper:
             self.clock.monotonic() - started,
             tally.batches,
             error,
+            tally.kept,
+            sorted(tally.referenced_by),
         )
 
     async def _count(self, task: Task, moments: Cutoffs, tally: "_Tally") -> None:
@@ -121,11 +134,10 @@ class Housekeeper:
         tally.has_ended = True
 
     async def _sweep(self, task: Task, moments: Cutoffs, tally: "_Tally") -> None:
-        rows = tally.rows = 0
+        tally.rows = 0
         resumed = self.clock.monotonic()
         async for gone in task.batches(self.house, moments):
-            rows += gone
-            tally.rows, tally.batches = rows, tally.batches + 1
+            tally.add(gone)
             took = self.clock.monotonic() - resumed
             await self.clock.sleep(min(took, _LONGEST_REST_SECONDS))
             if self.stop.is_set():
@@ -141,6 +153,16 @@ class _Tally:
     rows: int | None = None
     batches: int = 0
     has_ended: bool = False
+    kept: int = 0
+    referenced_by: set[str] = field(default_factory=set)
+
+    def add(self, batch: int | Kept) -> None:
+        self.batches += 1
+        if isinstance(batch, Kept):
+            self.kept += 1
+            self.referenced_by.add(batch.referenced_by)
+        else:
+            self.rows = (self.rows or 0) + batch
 
 
 def check_names(names: Collection[str]) -> None:

@@ -166,13 +166,14 @@ SELECT count(*) AS rows
 FROM batch;
 
 -- name: deleted_stones
--- By key as well as by id: a hold or an order may be older than the diamond. In no order: sorting would go through all of
+-- Those of %(kept)s were looked at already this time. By key as well as by id: a hold or an order may be older than the diamond. In no order: sorting would go through all of
 -- them for each batch.
 SELECT d.id, d.feed, d.supplier_stone_id
 FROM diamonds AS d
 JOIN raw_diamonds AS w ON w.feed = d.feed AND w.supplier_stone_id = d.supplier_stone_id
 WHERE d.status = 'deleted'
   AND d.deleted_at < %(before)s
+  AND d.id <> ALL (%(kept)s::uuid[])
   AND w.removed_at IS NOT NULL
   AND w.consolidated
   AND NOT EXISTS (SELECT FROM hold_history AS h WHERE h.diamond_id = d.id)
@@ -187,12 +188,16 @@ WHERE d.status = 'deleted'
       SELECT FROM availability_marks AS m WHERE m.feed = d.feed AND m.supplier_stone_id = d.supplier_stone_id
   )
 
+-- name: choose_stones
+{selection}
+LIMIT %(limit)s;
+
 -- name: purge_stones
 -- The raw row first, as consolidation locks them: it learns under that lock whether the diamond exists, so a stone that
 -- comes back meanwhile finds both or neither.
 WITH batch AS (
     {selection}
-    LIMIT %(limit)s
+      AND d.id = ANY (%(chosen)s::uuid[])
     FOR UPDATE OF w, d SKIP LOCKED
 ), raw AS (
     DELETE FROM raw_diamonds AS w

@@ -3,14 +3,16 @@
 Where a task stands is in the data itself: what was not done is found by the next one.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Protocol
+from uuid import UUID
 
 from psycopg import sql
+from psycopg.errors import ForeignKeyViolation, RestrictViolation
 from psycopg.rows import dict_row, scalar_row
 
 from diamond_opus.db.changes import announce_changes, record_changes
@@ -37,6 +39,13 @@ class House:
     batch_rows: int = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that stays although its time is over: this table, which is not ours, refers to it."""
+
+    referenced_by: str
+
+
 class Task(Protocol):
     @property
     def name(self) -> str: ...
@@ -54,8 +63,8 @@ class Task(Protocol):
         """How many rows would go; None where that cannot be told without doing it."""
         ...
 
-    def batches(self, house: House, cutoffs: Cutoffs, /) -> AsyncIterator[int]:
-        """Do it; after each transaction comes the number of rows that went with it."""
+    def batches(self, house: House, cutoffs: Cutoffs, /) -> AsyncIterator[int | Kept]:
+        """Do it; after each transaction comes the number of rows that went with it, or a row that had to stay."""
         ...
 
 
@@ -138,20 +147,45 @@ class DeletedStones:
         return cutoffs.deleted_stones
 
     async def count(self, house: House, cutoffs: Cutoffs) -> int:
-        return await _count(house, "deleted_stones", before=cutoffs.deleted_stones)
+        return await _count(house, "deleted_stones", before=cutoffs.deleted_stones, kept=[])
 
-    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
-        statement = _with_selection("purge_stones", "deleted_stones")
-        values = {"before": cutoffs.deleted_stones, "limit": house.batch_rows}
+    async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int | Kept]:
+        """A batch in which a foreign table refers to a stone is halved until that stone is alone, and it stays."""
+        kept: set[UUID] = set()
         while True:
-            async with house.pool.connection() as conn, conn.transaction():
-                await announce_changes(conn)
-                purged = await _rows(conn, statement, values)
-                for feed, stones in groupby(sorted(purged, key=itemgetter("feed")), itemgetter("feed")):
-                    await record_changes(conn, feed, [stone["id"] for stone in stones])
-            yield len(purged)
-            if len(purged) < house.batch_rows:
+            chosen = await self._choose(house, cutoffs, kept)
+            kept.update(chosen)
+            pieces = [chosen]
+            while pieces:
+                piece = pieces.pop()
+                try:
+                    gone = await self._purge(house, cutoffs, piece)
+                except (ForeignKeyViolation, RestrictViolation) as refused:
+                    if len(piece) > 1:
+                        half = len(piece) // 2
+                        pieces += [piece[half:], piece[:half]]
+                    else:
+                        yield Kept(refused.diag.table_name or "?")
+                else:
+                    kept.difference_update(gone)
+                    yield len(gone)
+            if len(chosen) < house.batch_rows:
                 return
+
+    async def _choose(self, house: House, cutoffs: Cutoffs, kept: Collection[UUID]) -> list[UUID]:
+        values = {"before": cutoffs.deleted_stones, "kept": list(kept), "limit": house.batch_rows}
+        async with house.pool.connection() as conn:
+            found = await _rows(conn, _with_selection("choose_stones", "deleted_stones"), values)
+        return [stone["id"] for stone in found]
+
+    async def _purge(self, house: House, cutoffs: Cutoffs, chosen: Sequence[UUID]) -> list[UUID]:
+        values = {"before": cutoffs.deleted_stones, "kept": [], "chosen": list(chosen)}
+        async with house.pool.connection() as conn, conn.transaction():
+            await announce_changes(conn)
+            purged = await _rows(conn, _with_selection("purge_stones", "deleted_stones"), values)
+            for feed, stones in groupby(sorted(purged, key=itemgetter("feed")), itemgetter("feed")):
+                await record_changes(conn, feed, [stone["id"] for stone in stones])
+        return [stone["id"] for stone in purged]
 
 
 class OldRuns:
