@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self
 
-#: A status, or how it fails: it reads the request and closes, or keeps silent until the test is over.
-Reply = int | Literal["closes", "hangs"]
+#: A status, or how it fails: it reads the request and closes, keeps silent until the test is over, or thinks for 5 s.
+Reply = int | Literal["closes", "hangs", "slow"]
 
 
 class Receiver:
@@ -70,6 +70,9 @@ class Receiver:
                 reply = receiver._replies.popleft() if receiver._replies else receiver._always
                 if reply == "hangs":
                     receiver._closing.wait()
+                if reply == "slow":
+                    receiver._closing.wait(5)
+                    reply = 200
                 if isinstance(reply, int):
                     self.send_response(reply)
                     self.send_header("Content-Length", "0")

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -54,6 +55,13 @@ async def test_what_the_provider_answers_decides_what_is_known(
         MESSAGE.body,
         "failure",
     )
+
+
+async def test_a_provider_that_takes_its_time_has_it_once(receiver: Receiver) -> None:
+    """It takes 5 s, for Apprise itself would wait 4."""
+    receiver.answer_with("slow")
+    [channel] = channels_of(receiver.alert_url)
+    assert await channel.send(MESSAGE) == Answer(Outcome.DELIVERED)
 
 
 @pytest.mark.parametrize("scheme", ["json", "jsons", "mailto"])
@@ -155,14 +163,42 @@ def test_an_address_may_say_from_which_severity_on() -> None:
     assert [channel.name.split("-")[0] for channel in channels] == ["pagerduty", "json", "json"]
 
 
+def test_an_address_may_have_a_name_which_stays_when_its_token_is_replaced() -> None:
+    for token in ("first", "second"):
+        channels = channels_of(f"ops=json://{token}/ night-shift:critical=json://{token}/night")
+        assert [(channel.name, channel.least) for channel in channels] == [
+            ("ops", Severity.WARNING),
+            ("night-shift", Severity.CRITICAL),
+        ]
+
+
+@pytest.mark.parametrize("between", [",", ", ", ",error=", ",ops:error=", " , "])
+def test_a_comma_between_addresses_loses_none_of_them_in_silence(between: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        channels_of(f"json://hunter2/{between}json://hunter3/")
+    assert re.fullmatch(
+        r"ALERT_URLS: separate addresses by spaces, not commas \(entry [12]\)", str(raised.value)
+    )
+
+
+def test_a_comma_within_an_address_is_its_own() -> None:
+    [channel] = channels_of("mailtos://user:word@example.com/?to=ann@example.com,bob@example.com")
+    assert channel.name.startswith("mailtos-")
+
+
 @pytest.mark.parametrize(
     ("urls", "told"),
     [
         ("json://ok/ slack://hunter2", "address 2 of 2 is refused by Apprise"),
         ("hunter2", "address 1 of 1 is none"),
         ("unheard://hunter2", "address 1 of 1 is refused"),
-        ("fatal=json://hunter2/", "address 1 of 1: what stands before ="),
+        ("Ops=json://hunter2/", "address 1 of 1: what stands before ="),
+        ("ops:fatal=json://hunter2/", "address 1 of 1: what stands before ="),
+        ("ops:=json://hunter2/", "address 1 of 1: what stands before ="),
+        ("error:critical=json://hunter2/", "address 1 of 1: what stands before ="),
+        (":error=json://hunter2/", "address 1 of 1: what stands before ="),
         ("json://hunter2/ error=json://hunter2/", "address 2 of 2 is there twice"),
+        ("ops=json://a/ ops:error=json://hunter2/", "address 2 of 2 has the name of another"),
     ],
 )
 def test_a_wrong_address_is_named_by_its_position_and_never_shown(

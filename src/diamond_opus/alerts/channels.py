@@ -5,23 +5,23 @@ Apprise is loaded when a channel is configured and not before: it takes a second
 
 import asyncio
 import contextvars
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from typing import Any, Protocol
 
+from diamond_opus.alerts.addresses import Address, digest, read_addresses
 from diamond_opus.alerts.protocol import Severity
 from diamond_opus.alerts.render import Kind, Message, as_html
 from diamond_opus.alerts.transport import Answer, Outcome, send_noting
 from diamond_opus.domain.errors import ConfigurationError
 
-#: Apprise waits 4 s for a connection and 4 s for each part of an answer, unless an address says otherwise (cto, rto).
 LONGEST_SEND_SECONDS = 20.0
 
-_ENTRY = re.compile(r"(?:(?P<severity>\w+)=)?(?P<url>(?P<scheme>[\w+.-]+)://.+)", re.DOTALL)
+#: For a connection, and for each part of an answer, unless an address says otherwise (cto, rto). Apprise's own 4 s send
+#: twice what a slow provider took; both together are less than the longest send, so that it is known which it was.
+_TIMEOUTS = {"socket_connect_timeout": 5.0, "socket_read_timeout": 14.0}
 
 
 class Channel(Protocol):
@@ -86,29 +86,15 @@ class AppriseChannel:
 
 def channels_of(urls: str | None) -> Sequence[Channel]:
     """The channels of ALERT_URLS. Raises ConfigurationError, which tells a position and never an address."""
-    entries = (urls or "").split()
-    found: dict[str, Channel] = {}
-    for position, entry in enumerate(entries, start=1):
-        where = f"ALERT_URLS: address {position} of {len(entries)}"
-        channel = _channel_of(entry, where)
-        if channel.name in found:
-            raise ConfigurationError(f"{where} is there twice")
-        found[channel.name] = channel
-    return list(found.values())
+    return [_channel_of(address) for address in read_addresses(urls)]
 
 
-def _channel_of(entry: str, where: str) -> Channel:
-    match = _ENTRY.fullmatch(entry)
-    if match is None:
-        raise ConfigurationError(f"{where} is none; write it as Apprise does, such as slack://...")
-    least = match["severity"] or Severity.WARNING.value
-    if least not in list(Severity):
-        raise ConfigurationError(f"{where}: what stands before = must be one of {', '.join(Severity)}")
-    url = match["url"]
-    if _instantiate(url) is None:
-        raise ConfigurationError(f"{where} is refused by Apprise; see https://appriseit.com/services/")
-    name = f"{match['scheme'].lower()}-{_digest(url)}"
-    return AppriseChannel(name, Severity(least), lambda: _instantiate(url))
+def _channel_of(address: Address) -> Channel:
+    if _instantiate(address.url) is None:
+        raise ConfigurationError(
+            f"{address.where} is refused by Apprise; see https://appriseit.com/services/"
+        )
+    return AppriseChannel(address.name, address.least, lambda: _instantiate(address.url))
 
 
 def mail_channels(
@@ -132,7 +118,7 @@ def _mail_channels(api_key: str, to: Sequence[str], sender: str, address: str | 
             raise ConfigurationError(f"ALERT_EMAIL_TO: the {position}. of {len(to)} is no e-mail address")
         if make() is None:
             raise ConfigurationError("RESEND_API_KEY is none that Resend gives")
-        yield AppriseChannel(f"resend-{_digest(recipient)}", Severity.WARNING, make, html=True)
+        yield AppriseChannel(f"resend-{digest(recipient)}", Severity.WARNING, make, html=True)
 
 
 def _mailer(api_key: str, recipient: str, sender: str, address: str | None) -> Callable[[], Any]:
@@ -158,9 +144,19 @@ def _instantiate(address: str | Mapping[str, Any]) -> Any:
     """A service of Apprise, or None when it can make nothing of the address; it logs why, which nobody is shown."""
     apprise = _apprise()
     asset = apprise.AppriseAsset(app_id="Diamond Opus", app_desc="Alerts of Diamond Opus")
-    return apprise.Apprise.instantiate(
+    service = apprise.Apprise.instantiate(
         dict(address) if isinstance(address, Mapping) else address, asset=asset
     )
+    if service is not None:
+        _be_patient(service)
+    return service
+
+
+def _be_patient(service: Any) -> None:
+    """What an address says stands on the service itself; a service that waits longer by its kind, as for SMTP, may."""
+    for name, seconds in _TIMEOUTS.items():
+        if name not in vars(service):
+            setattr(service, name, max(seconds, getattr(service, name)))
 
 
 @cache
@@ -175,10 +171,6 @@ def _type_of(message: Message) -> Any:
     if message.kind is Kind.RESOLVED:
         return types.SUCCESS
     return {Severity.INFO: types.INFO, Severity.WARNING: types.WARNING}.get(message.severity, types.FAILURE)
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:8]
 
 
 def _in_thread(work: Callable[[], Answer]) -> "asyncio.Future[Answer]":
