@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -29,6 +30,8 @@ ALERT = Alert(
     action="diamond retry 7",
     page="/runs/7",
 )
+
+TEST = Alert(Severity.INFO, "test", "This is a test", "Nothing is wrong.")
 
 
 @pytest.fixture
@@ -210,16 +213,81 @@ async def test_after_three_days_a_channel_that_stays_away_is_given_up(pool: Pool
     assert await states(pool) == [("opened", "abandoned")]
 
 
-async def test_what_a_channel_that_is_gone_was_not_told_is_given_up(pool: Pool, receiver: Receiver) -> None:
-    await begin(pool)
+def tried(seconds_ago: int) -> str:
+    """As if the channel that is gone had been tried last so long ago."""
+    return (
+        f"UPDATE alert_deliveries SET next_attempt_at = now() - interval '{seconds_ago} s'"
+        " WHERE channel = 'gone' AND state = 'pending' RETURNING id"
+    )
+
+
+async def test_what_a_channel_that_is_gone_was_not_told_is_given_up_after_a_rolling_restart(
+    pool: Pool, receiver: Receiver
+) -> None:
+    for number in range(2):
+        await begin(pool, Alert(Severity.ERROR, "e", str(number), "x", subject=str(number)))
     async with pool.connection() as conn:
-        await deliveries.address(conn, channels_of("json://gone.example/"))
-    worker = deliverer(pool, receiver.alert_url)
+        await deliveries.address(conn, channels_of("gone=json://gone.example/"))
+    worker = deliverer(pool, f"here={receiver.alert_url}")
     await worker.turn()
-    assert ("opened", "pending") in await states(pool)
-    await rows(pool, "UPDATE alert_deliveries SET created_at = now() - interval '3 days 1 s' RETURNING id")
+    await rows(pool, tried(14 * 60))
     await worker.turn()
-    assert sorted(await states(pool)) == [("opened", "abandoned"), ("opened", "delivered")]
+    assert [state for _, state in await states(pool)].count("pending") == 2
+    await rows(pool, tried(15 * 60 + 1))
+    await worker.turn()
+    assert sorted(await rows(pool, "SELECT channel, state FROM alert_deliveries")) == [
+        ("gone", "abandoned"),
+        ("gone", "abandoned"),
+        ("here", "delivered"),
+        ("here", "delivered"),
+    ]
+
+
+async def test_a_channel_that_another_process_still_tries_is_not_gone(pool: Pool, receiver: Receiver) -> None:
+    """It is down, and its oldest message has waited for an hour."""
+    for number in range(2):
+        await begin(pool, Alert(Severity.ERROR, "e", str(number), "x", subject=str(number)))
+    async with pool.connection() as conn:
+        await deliveries.address(conn, channels_of("gone=json://gone.example/"))
+    await rows(pool, tried(3600))
+    await rows(
+        pool,
+        "UPDATE alert_deliveries SET next_attempt_at = now() + interval '5 min'"
+        " WHERE id = (SELECT max(id) FROM alert_deliveries) RETURNING id",
+    )
+    await deliverer(pool, f"here={receiver.alert_url}").turn()
+    assert ("gone", "abandoned") not in await rows(pool, "SELECT channel, state FROM alert_deliveries")
+
+
+async def test_a_token_that_is_replaced_tells_a_channel_with_a_name_nothing_again(
+    pool: Pool, receiver: Receiver
+) -> None:
+    incident_id = await begin(pool)
+    await deliverer(pool, f"ops={receiver.alert_url}first").turn()
+    worker = deliverer(pool, f"ops={receiver.alert_url}second")
+    await worker.turn()
+    await finish(pool, incident_id)
+    await worker.turn()
+    assert [title.split("]")[0] for title in receiver.titles] == ["[error", "[resolved"]
+
+
+async def test_an_end_waits_for_no_channel_that_is_gone(pool: Pool, receiver: Receiver) -> None:
+    incident_id = await begin(pool)
+    await deliverer(pool, f"gone={receiver.alert_url}").turn()
+    await finish(pool, incident_id)
+    await deliverer(pool, f"here={receiver.alert_url}").turn()
+    assert await rows(pool, "SELECT kind FROM alert_deliveries WHERE channel = 'gone'") == [("opened",)]
+
+
+async def test_what_gets_worse_is_told_to_who_wants_the_worst(pool: Pool, receiver: Receiver) -> None:
+    worker = deliverer(pool, f"night:critical={receiver.alert_url}")
+    await begin(pool)
+    await worker.turn()
+    assert receiver.received == []
+    async with pool.connection() as conn:
+        await open_incident(conn, replace(ALERT, severity=Severity.CRITICAL, title="Run 7 stands still"))
+    await worker.turn()
+    assert receiver.titles == ["[critical] Run 7 stands still"]
 
 
 async def test_a_channel_that_fails_does_not_hold_up_another(pool: Pool, receiver: Receiver) -> None:
@@ -293,8 +361,44 @@ def test_the_back_off_doubles_up_to_a_quarter_of_an_hour() -> None:
 
 
 async def test_a_test_that_two_make_at_once_is_two_incidents(pool: Pool, receiver: Receiver) -> None:
-    alerts = [Alert(Severity.INFO, "test", "t", "x", subject=str(uuid4())) for _ in range(2)]
     worker = deliverer(pool, f"info={receiver.alert_url}")
-    proofs = await asyncio.gather(*(worker.prove(alert) for alert in alerts))
+    proofs = await asyncio.gather(*(worker.prove(TEST) for _ in range(2)))
     assert [len(proof) for proof in proofs] == [2, 2]
     assert len(receiver.received) == 4
+
+
+async def test_a_test_that_is_broken_off_is_over_and_nobody_sends_it_later(
+    pool: Pool, receiver: Receiver
+) -> None:
+    receiver.answer_with("hangs", always=200)
+    worker = deliverer(pool, f"info={receiver.alert_url}")
+    proving = asyncio.create_task(worker.prove(TEST))
+    await eventually(lambda: receiver.received)
+    proving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await proving
+    assert await rows(pool, "SELECT resolution FROM incidents") == [("the test was broken off",)]
+    await _let_lapse(pool)
+    await worker.turn()
+    assert len(receiver.received) == 1
+    assert await states(pool) == [("opened", "abandoned")]
+
+
+async def test_a_test_whose_process_died_is_sent_by_nobody(pool: Pool, receiver: Receiver) -> None:
+    """Not its beginning, not to a channel that is new, and not its end when a person settles it."""
+    incident_id = await begin(pool, TEST)
+    gone = channels_of(f"info={receiver.alert_url}")
+    async with pool.connection() as conn, conn.transaction():
+        await deliveries.address(conn, gone, incident_id=incident_id)
+        assert await deliveries.claim(conn, gone[0].name, lease_seconds=60, incident_id=incident_id)
+    await _let_lapse(pool)
+    worker = deliverer(pool, f"info={receiver.alert_url} new:info={receiver.alert_url}new")
+    await worker.turn()
+    await finish(pool, incident_id)
+    await worker.turn()
+    assert receiver.received == []
+    assert await states(pool) == [("opened", "abandoned")]
+
+
+async def _let_lapse(pool: Pool) -> None:
+    await rows(pool, "UPDATE alert_deliveries SET lease_expires_at = now() - interval '1 s' RETURNING id")

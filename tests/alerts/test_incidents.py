@@ -54,7 +54,7 @@ async def test_an_incident_holds_all_that_the_alert_says_and_no_secret(pool: Poo
 
 
 async def test_what_is_seen_again_is_the_same_incident_and_clears_up_no_more(pool: Pool) -> None:
-    again = Alert(Severity.ERROR, ALERT.event, "another title", "It is worse.", run_id=RUN)
+    again = Alert(Severity.CRITICAL, ALERT.event, "another title", "It is worse.", run_id=RUN)
     async with pool.connection() as conn:
         opened = await open_incident(conn, ALERT)
         assert opened is not None
@@ -64,7 +64,8 @@ async def test_what_is_seen_again_is_the_same_incident_and_clears_up_no_more(poo
         assert await open_incident(conn, again) is None
         [incident] = await list_open(conn)
     assert (incident.id, incident.occurrences, incident.cleared_at) == (opened, 2, None)
-    assert (incident.title, incident.text, incident.facts) == (ALERT.title, "It is worse.", {})
+    assert (incident.severity, incident.title) == (Severity.CRITICAL, "another title")
+    assert (incident.text, incident.facts) == ("It is worse.", {})
     assert incident.last_seen_at > before.last_seen_at
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Iterator
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from cli_processes import Command
 from typer.testing import CliRunner, Result
 
+from alert_parts import eventually
 from alert_receiver import Receiver
 from diamond_opus.alerts.incidents import IncidentOver, UnknownIncident, open_incident
 from diamond_opus.alerts.protocol import Alert, Severity
@@ -106,6 +108,33 @@ def test_what_is_open_is_listed_shown_with_the_status_and_ended_by_hand(
         call("alerts", "resolve", str(first))
     with pytest.raises(UnknownIncident, match="diamond alerts list"):
         call("alerts", "resolve", str(uuid4()))
+
+
+def test_what_is_older_than_those_listed_is_counted(settings_of: USE, database_url: str) -> None:
+    settings_of(database_url=database_url)
+    begin(database_url, "run_timed_out")
+    assert "older" not in call("alerts", "list", "--all").stderr
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO incidents (event, subject, severity, title, text)"
+            " SELECT 'e', number::text, 'info', 't', 'x' FROM generate_series(1, 1300) AS number"
+        )
+    assert "… and 1,201 older" in call("alerts", "list", "--all").stderr
+    assert len(json.loads(call("alerts", "list", "--all", "--json").stdout)) == 100
+
+
+async def test_a_test_that_is_interrupted_leaves_nothing_open_and_waits_for_no_channel(
+    diamond: Command, database_url: str, receiver: Receiver
+) -> None:
+    receiver.answer_with(always="hangs")
+    async with diamond.started(
+        "alerts", "test", database_url=database_url, alert_urls=receiver.alert_url
+    ) as process:
+        await eventually(lambda: receiver.received)
+        code, _ = await process.stop(signal.SIGINT)
+    assert code == 130
+    with psycopg.connect(database_url) as conn:
+        assert conn.execute("SELECT resolution FROM incidents").fetchall() == [("the test was broken off",)]
 
 
 async def test_the_doctor_says_who_is_told(settings_of: USE, database_url: str, receiver: Receiver) -> None:

@@ -143,7 +143,8 @@ def _is_mail_address(text: str) -> bool:
 def _instantiate(address: str | Mapping[str, Any]) -> Any:
     """A service of Apprise, or None when it can make nothing of the address; it logs why, which nobody is shown."""
     apprise = _apprise()
-    asset = apprise.AppriseAsset(app_id="Diamond Opus", app_desc="Alerts of Diamond Opus")
+    # Without a limit of its own it sends in our thread; else in one for which a process that ends has to wait.
+    asset = apprise.AppriseAsset(app_id="Diamond Opus", app_desc="Alerts of Diamond Opus", service_timeout=0)
     service = apprise.Apprise.instantiate(
         dict(address) if isinstance(address, Mapping) else address, asset=asset
     )

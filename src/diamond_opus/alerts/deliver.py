@@ -7,9 +7,9 @@ with a lease, sent, and settled, so that a process may die anywhere and the next
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import AsyncConnection
@@ -37,7 +37,7 @@ LEASE_SECONDS = 3 * LONGEST_SEND_SECONDS
 
 #: What a channel is sent in one turn: more than a bad night has, and not so much that others wait for it.
 _MOST_IN_A_TURN = 20
-#: How long a process that is asked to stop waits for what it is sending.
+#: How long a process that is asked to stop waits for what it is sending, or for the end of its test.
 _GRACE_SECONDS = 5.0
 
 TakeDuty = Callable[[Connection], Awaitable[bool]]
@@ -163,17 +163,29 @@ class Deliverer:
             )
 
     async def prove(self, alert: Alert) -> Sequence[Proof]:
-        """Tell every channel that it concerns of an incident, and of its end, now and only once."""
+        """Tell every channel that it concerns of an incident, and of its end, now and only once.
+
+        The incident's subject is its id, so that none of the same is ever open. Whatever breaks it off, it is over.
+        """
+        incident_id = uuid4()
         async with self._pool.connection() as conn, conn.transaction():
-            incident_id = await open_incident(conn, alert)
-            if incident_id is None:
-                raise RuntimeError(f"an incident {alert.event} {alert.about} is open already")
+            await open_incident(conn, replace(alert, subject=str(incident_id)), incident_id=incident_id)
             begun = await self._claim_all(conn, incident_id)
-        proofs = await self._prove(begun, Kind.OPENED)
-        async with self._pool.connection() as conn, conn.transaction():
-            await resolve_incident(conn, incident_id, resolution="it was a test")
-            ended = await self._claim_all(conn, incident_id)
-        return [*proofs, *await self._prove(ended, Kind.RESOLVED)]
+        try:
+            proofs = await self._prove(begun, Kind.OPENED)
+            async with self._pool.connection() as conn, conn.transaction():
+                await resolve_incident(conn, incident_id, resolution="it was a test")
+                ended = await self._claim_all(conn, incident_id)
+            return [*proofs, *await self._prove(ended, Kind.RESOLVED)]
+        finally:
+            await self._end_test(incident_id)
+
+    async def _end_test(self, incident_id: UUID) -> None:
+        try:
+            async with asyncio.timeout(_GRACE_SECONDS), self._pool.connection() as conn:
+                await resolve_incident(conn, incident_id, resolution="the test was broken off")
+        except (TimeoutError, DiamondError, psycopg.Error, OSError) as error:
+            log.warning("test_left_open", incident_id=incident_id, reason=f"{type(error).__name__}: {error}")
 
     async def _claim_all(self, conn: Connection, incident_id: UUID) -> Sequence[tuple[Channel, Claimed]]:
         """In the transaction that writes them: nobody else sees them before they are ours."""

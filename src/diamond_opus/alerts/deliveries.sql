@@ -1,10 +1,13 @@
 -- name: to_address
 -- What is open, for a channel may be new, and what nobody was addressed about yet. What was over before there was a
--- channel to tell is told for some days and not for ever.
+-- channel to tell is told for some days and not for ever. A test is told by who makes it, and by nobody later.
 SELECT id
 FROM incidents
-WHERE resolved_at IS NULL
-   OR (addressed_at IS NULL AND opened_at > clock_timestamp() - %(window)s::interval)
+WHERE event <> 'test'
+  AND (
+    resolved_at IS NULL
+    OR (addressed_at IS NULL AND opened_at > clock_timestamp() - %(window)s::interval)
+  )
 ORDER BY addressed_at IS NOT NULL, opened_at, id
 LIMIT 1000;
 
@@ -31,13 +34,14 @@ WHERE id = ANY(%(ids)s)
   AND addressed_at IS NULL;
 
 -- name: add_resolved
--- Who was told of the beginning, or will be, is told of the end.
+-- Who was told of the beginning, or will be, is told of the end; of a test's only by who makes it.
 INSERT INTO alert_deliveries (incident_id, kind, channel)
 SELECT o.incident_id, 'resolved', o.channel
 FROM incidents AS i
 JOIN alert_deliveries AS o ON o.incident_id = i.id AND o.kind = 'opened'
 WHERE i.resolved_at > clock_timestamp() - %(window)s::interval
-  AND (%(incident_id)s::uuid IS NULL OR i.id = %(incident_id)s)
+  AND CASE WHEN %(incident_id)s::uuid IS NULL THEN i.event <> 'test' ELSE i.id = %(incident_id)s END
+  AND o.channel = ANY(%(channels)s)
   AND o.state <> 'abandoned'
   AND NOT EXISTS (
     SELECT
@@ -64,15 +68,32 @@ WHERE state = 'sending'
 RETURNING id, incident_id, kind, channel, state;
 
 -- name: abandon_strangers
--- Of channels that are not configured any more.
-UPDATE alert_deliveries
+-- Of channels that are not configured any more, in no process: whoever has one tries it again within the longest
+-- back-off. And what is left of a test, which who makes it claims in the transaction that writes it.
+UPDATE alert_deliveries AS d
 SET state = 'abandoned',
     settled_at = clock_timestamp(),
-    last_error = coalesce(last_error, 'the channel is not configured any more')
-WHERE state = 'pending'
-  AND channel <> ALL(%(channels)s)
-  AND created_at < clock_timestamp() - %(patience)s::interval
-RETURNING id, incident_id, kind, channel, state;
+    last_error = coalesce(
+        d.last_error,
+        CASE WHEN i.event = 'test' THEN 'the test was broken off' ELSE 'the channel is not configured any more' END
+    )
+FROM incidents AS i
+WHERE i.id = d.incident_id
+  AND d.state = 'pending'
+  AND (
+    i.event = 'test'
+    OR (
+        d.channel <> ALL(%(channels)s)
+        AND NOT EXISTS (
+            SELECT
+            FROM alert_deliveries AS tried
+            WHERE tried.channel = d.channel
+              AND tried.state IN ('pending', 'sending')
+              AND (tried.state = 'sending' OR tried.next_attempt_at > clock_timestamp() - %(unheard)s::interval)
+        )
+    )
+  )
+RETURNING d.id, d.incident_id, d.kind, d.channel, d.state;
 
 -- name: claim_delivery
 -- The next that is due for the channel; of a named incident also one that is not due yet. An end waits until the

@@ -114,6 +114,13 @@ async def list_incidents(conn: Connection, *, limit: int, offset: int = 0) -> Se
     return await _incidents(conn, "list_incidents", {"limit": limit, "offset": offset})
 
 
+async def count_incidents(conn: Connection) -> int:
+    """All there were."""
+    cursor = await conn.execute(QUERIES["count_incidents"])
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
 async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
     """It is not seen any more, since now; it is over when it stays so."""
     await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})

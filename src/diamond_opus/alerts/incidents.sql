@@ -10,6 +10,8 @@ ON CONFLICT (event, subject) WHERE resolved_at IS NULL DO UPDATE
 SET last_seen_at = clock_timestamp(),
     occurrences = incidents.occurrences + 1,
     cleared_at = NULL,
+    severity = EXCLUDED.severity,
+    title = EXCLUDED.title,
     text = EXCLUDED.text,
     facts = EXCLUDED.facts
 RETURNING id, occurrences = 1 AS is_new;
@@ -44,6 +46,10 @@ FROM incidents
 ORDER BY opened_at DESC, id
 LIMIT %(limit)s
 OFFSET %(offset)s;
+
+-- name: count_incidents
+SELECT count(*)
+FROM incidents;
 
 -- name: mark_cleared
 UPDATE incidents

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from diamond_opus.alerts.deliver import Proof
 from diamond_opus.alerts.incidents import (
     Incident,
     UnknownIncident,
+    count_incidents,
     end_by_hand,
     list_incidents,
     list_open,
@@ -79,7 +80,6 @@ async def _prove(settings: Settings, severity: Severity) -> Sequence[Proof]:
         "test",
         "This is a test",
         f"{actor()} tries whether alerts arrive. Nothing is wrong.",
-        subject=str(uuid4()),
         action="nothing",
     )
     async with open_database(settings) as url:
@@ -108,11 +108,17 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """What is wrong now."""
-    incidents = run_async(_list(prepare("alerts", quiet=True), every))
+    incidents, older = run_async(_list(prepare("alerts", quiet=True), every))
     if as_json:
         print(json.dumps([_as_json(incident) for incident in incidents]))
-        return
-    table = Table(title="Incidents" if every else "Open incidents")
+    else:
+        _print_table("Incidents" if every else "Open incidents", incidents)
+    if older:
+        console.print(f"… and {older:,} older", highlight=False)
+
+
+def _print_table(title: str, incidents: Sequence[Incident]) -> None:
+    table = Table(title=title)
     for column in ("id", "severity", "what", "title", "since (UTC)", "seen", "over (UTC)"):
         table.add_column(column, overflow="fold")
     for incident in incidents:
@@ -128,9 +134,13 @@ def list_command(
     output.print(table)
 
 
-async def _list(settings: Settings, every: bool) -> Sequence[Incident]:
+async def _list(settings: Settings, every: bool) -> tuple[Sequence[Incident], int]:
+    """Those to show, and how many more there are."""
     async with _connected(settings) as conn:
-        return await (list_incidents(conn, limit=_MOST_LISTED) if every else list_open(conn))
+        if not every:
+            return await list_open(conn), 0
+        newest = await list_incidents(conn, limit=_MOST_LISTED)
+        return newest, max(0, await count_incidents(conn) - len(newest))
 
 
 @alerts.command()
