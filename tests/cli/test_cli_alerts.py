@@ -173,7 +173,10 @@ async def test_a_run_that_cannot_even_be_planned_tells_what_is_open_before_it_en
         simulator_port=1,
     )
     assert ended.returncode == 1
-    assert receiver.titles == ["[error] [red]run_timed_out"]
+    assert sorted(receiver.titles) == [
+        "[error] [red]run_timed_out",
+        "[warning] No run of nivoda could be planned",
+    ]
 
 
 def test_an_address_that_is_wrong_stops_every_command_that_works(diamond: Command) -> None:
