@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and ``.env.local``; a wrong one stops the start with one line."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.observability.redact import MASK, clean_text
 
 Positive = Annotated[int, Field(gt=0)]
 #: No longer than any installation lives, and within what dates can hold.
@@ -201,6 +203,13 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as https://integrations.nivoda.net/api/diamonds")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_page(cls, value: str | None) -> str | None:
+        if value is not None and re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value) is None:
+            raise ValueError("must be where people find the dashboard, such as https://diamonds.example")
+        return value
+
     @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
     @classmethod
     def _is_collector(cls, value: str | None) -> str | None:
@@ -312,5 +321,13 @@ def _explain(problem: Any) -> str:
     if not problem["loc"]:
         return str(reason)
     name = str(problem["loc"][0])
-    shown = "" if any(word in name for word in _SECRETS) else f" ({problem['input']!r})"
+    shown = "" if any(word in name for word in _SECRETS) else f" ({_shown(problem['input'])!r})"
     return f"{name.upper()}{shown}: {reason}"
+
+
+def _shown(value: Any) -> Any:
+    """The value, without what may be a login before an @."""
+    if not isinstance(value, str):
+        return value
+    before, at, after = value.rpartition("@")
+    return clean_text(f"{MASK}@{after}" if at else before + after)

@@ -177,7 +177,7 @@ def test_backups_that_are_made_elsewhere_are_recorded(use: USE, database_url: st
     use(database_url=database_url)
 
     assert invoke("backup", "--record", "point in time, Azure").exit_code == 0
-    for arguments in ([], ["a.dump", "--record", "both"]):
+    for arguments in ([], ["--record", ""], ["--record", " "], ["a.dump", "--record", "both"]):
         assert isinstance(invoke("backup", *arguments).exception, ConfigurationError)
 
     [told] = asyncio.run(rows(database_url, "SELECT task, error, completed_at, details FROM upkeep"))

@@ -8,6 +8,16 @@ from cli_processes import Command
 
 CASES = [
     ("status", {"database_url": "postgres//shop:hush-hush@db.example/shop"}, "DATABASE_URL"),
+    ("status", {"database_url": "postgresql://shop:hush/hush@127.0.0.1:1/x"}, "write / as %2F"),
+    ("status", {"database_url": "postgresql://shop:12/hush@127.0.0.1:1/x"}, "write / as %2F"),
+    ("status", {"database_url": "postgresql://shop:hu@hush@127.0.0.1:1/x"}, "write / as %2F"),
+    ("api", {"otel_exporter_otlp_endpoint": "me:hush/hush@collector:4318"}, "('***@collector:4318')"),
+    (
+        "run",
+        {"nivoda_endpoint": "hush@supplier.example/graphql"},
+        "NIVODA_ENDPOINT ('***@supplier.example/graphql')",
+    ),
+    ("api", {"public_url": "not-a-url"}, "PUBLIC_URL: must be where people find the dashboard"),
     ("worker", {"worker_concurrency": "many"}, "WORKER_CONCURRENCY ('many')"),
     ("run", {"nivoda_endpoint": "https://supplier.example/graphql"}, "NIVODA_USERNAME is missing"),
     ("up", {"scheduler_cron": "at two"}, "SCHEDULER_CRON ('at two')"),
@@ -78,6 +88,19 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
     assert named in line
     assert "hush" not in line
     assert not home.exists()
+
+
+def test_the_doctor_tells_of_a_torn_url_without_its_password(diamond: Command) -> None:
+    done = diamond("doctor", database_url="postgresql://shop:hush/hush@127.0.0.1:1/x")
+    assert done.returncode == 1
+    assert "write / as %2F" in done.stdout
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_a_database_that_is_away_is_told_of_under_one_name(diamond: Command) -> None:
+    done = diamond("status", database_url="postgresql://shop@127.0.0.1:1/x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("diamond: cannot connect")
 
 
 def test_a_taken_port_stops_the_start_before_a_server_is_made(diamond: Command, home: Path) -> None:

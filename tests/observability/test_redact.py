@@ -17,6 +17,11 @@ SECRET = "hunter2-Zq9"
     [
         f"postgresql://diamond:{SECRET}@db:5432/opus",
         f"postgresql://diamond:{SECRET}@more@db:5432/opus",
+        f"postgresql://diamond:with/{SECRET}@db:5432/opus refused",
+        f"postgresql://diamond:12/{SECRET}?x@db:5432/opus",
+        f"postgresql://diamond:with@and/{SECRET}@db:5432/opus",
+        f"https://{SECRET}@collector.example/v1/traces",
+        f"slack://{SECRET}@T0/B0",
         f"connecting with host=db password={SECRET} dbname=opus",
         f"host=db password='{SECRET} with spaces' dbname=opus",
         f"Authorization: Bearer {SECRET}",
@@ -50,6 +55,8 @@ def test_a_secret_inside_a_text_is_masked(text: str) -> None:
     [
         "nivoda: page 14 of partition 8f2c (USD cents 120000-134000) returned 429; retry in 20 s",
         "https://opus.example:8443/api/v2/diamonds?page=2",
+        "postgresql://diamond@db:5432/opus and ann@shop.example",
+        "https://opus.example:8443/a/b?c=d says 'ann@shop.example'",
         "cut grade EX, color D, clarity VVS1\nsecond line\twith a tab",
         "the budget allows 25 tokens per second",
     ],
@@ -107,6 +114,7 @@ def test_a_secret_is_not_laid_bare_by_the_cut() -> None:
 def test_a_megabyte_costs_little_more_than_the_part_that_is_kept() -> None:
     started = time.process_time()
     clean_text("://a:" * 200_000)
+    clean_text("://a" * 200_000)
     clean_text("password" * 200_000)
     clean_text("eyJ" + "a" * 1_000_000)
 

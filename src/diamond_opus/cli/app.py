@@ -65,5 +65,6 @@ def main() -> None:
 
 def fail(error: BaseException, code: int) -> None:
     """One line for a person; the log has the rest."""
-    print(f"diamond: {' '.join(str(error).split())}", file=sys.stderr)
+    text = " ".join(str(error).split()).removeprefix("diamond: ")
+    print(f"diamond: {text}", file=sys.stderr)
     sys.exit(code)

@@ -44,6 +44,8 @@ def backup(
         raise ConfigurationError(
             "diamond backup: name a FILE, or --record NOTE for a backup that was made elsewhere"
         )
+    if note is not None and not note.strip():
+        raise ConfigurationError("diamond backup: --record needs a NOTE, such as where the backup is")
     settings = prepare("backup", quiet=True)
     if file is None:
         run_async(_record(settings, {"note": note}))

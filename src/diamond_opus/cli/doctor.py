@@ -26,6 +26,7 @@ from diamond_opus.db.migrate import status
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.selection import Selection
+from diamond_opus.observability.redact import clean_text
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.room_settings import alert_channels, supplier_account
 from diamond_opus.settings import Settings
@@ -240,9 +241,9 @@ class _Examination:
             try:
                 natural = await source.count(Selection(lab_grown=False))
             except DiamondError as error:
-                raise Wrong(self._explain(feed, account.endpoint, str(error))) from error
+                raise Wrong(self._explain(feed, clean_text(account.endpoint), str(error))) from error
             told.append(f"{feed} knows the account {account.username} and has {natural:,} natural stones")
-        return f"{'; '.join(told)} ({account.endpoint})"
+        return f"{'; '.join(told)} ({clean_text(account.endpoint)})"
 
     def _explain(self, feed: str, endpoint: str, reason: str) -> str:
         if self._settings.supplier_is_simulator:

@@ -55,13 +55,26 @@ def trace_statement(name: str, file: str | None) -> AbstractContextManager[Any]:
 
 
 def _check_database_url(settings: Settings) -> None:
-    """The driver's own complaint would quote a malformed URL, password included."""
+    """The driver's own complaint would quote a malformed URL, password included.
+
+    A password with a / or @ that is not encoded makes a URL that it can read: parts of the password as host, port or
+    database, of which every later message would tell.
+    """
     try:
-        conninfo_to_dict(settings.server_url or "")
+        parts = conninfo_to_dict(settings.server_url or "")
     except psycopg.ProgrammingError:
         raise ConfigurationError(
             "DATABASE_URL is no connection string; write it as postgresql://user:password@host:5432/database"
         ) from None
+    if settings.database_url is None:
+        return
+    ports = str(parts.get("port") or "").split(",")
+    is_torn = any("@" in str(parts.get(part) or "") for part in ("host", "dbname"))
+    if is_torn or not all(port.isdecimal() for port in ports if port):
+        raise ConfigurationError(
+            "DATABASE_URL cannot be read: its port is no number, or an @ is where host or database should be;"
+            " in user and password write / as %2F, @ as %40, : as %3A and % as %25"
+        )
 
 
 def run_async(main: Coroutine[Any, Any, Result]) -> Result:

@@ -6,7 +6,7 @@
 -- Trouble with a beginning and an end. One that is open is told once, and its end once.
 CREATE TABLE incidents (
     id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
-    -- What kind (alerts/events.py), and what it is about: a run, an order, a queue, a feed; '' is the whole system.
+    -- What kind (monitoring/events.py), and what it is about: a run, an order, a queue, a feed; '' is the whole system.
     event TEXT NOT NULL,
     subject TEXT NOT NULL DEFAULT '',
     severity TEXT NOT NULL CHECK (severity IN ('info', 'warning', 'error', 'critical')),
