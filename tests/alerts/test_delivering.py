@@ -279,6 +279,24 @@ async def test_an_end_waits_for_no_channel_that_is_gone(pool: Pool, receiver: Re
     assert await rows(pool, "SELECT kind FROM alert_deliveries WHERE channel = 'gone'") == [("opened",)]
 
 
+async def test_the_ends_of_today_are_found_without_reading_those_of_a_year(pool: Pool) -> None:
+    """It is asked every 5 s: with 50,000 incidents 100 ms without the index, 3 ms with it."""
+    await rows(
+        pool,
+        "INSERT INTO incidents (event, subject, severity, title, text, opened_at, cleared_at, resolved_at)"
+        " SELECT 'e', number::text, 'error', 't', 'x', at, at, at"
+        " FROM generate_series(1, 10000) AS number, LATERAL (SELECT now() - number * interval '1 h' AS at) AS t"
+        " RETURNING id",
+    )
+    values = {"window": PATIENCE, "incident_id": None, "channels": ["ops"]}
+    async with pool.connection() as conn:
+        await conn.execute("ANALYZE incidents")
+        explain = f"EXPLAIN {deliveries.QUERIES['add_resolved']}".encode()
+        cursor = await conn.execute(explain, values)
+        plan = "\n".join([row[0] for row in await cursor.fetchall()])
+    assert "incidents_resolved" in plan, plan
+
+
 async def test_what_gets_worse_is_told_to_who_wants_the_worst(pool: Pool, receiver: Receiver) -> None:
     worker = deliverer(pool, f"night:critical={receiver.alert_url}")
     await begin(pool)
@@ -381,7 +399,7 @@ async def test_a_test_that_is_broken_off_is_over_and_nobody_sends_it_later(
     await _let_lapse(pool)
     await worker.turn()
     assert len(receiver.received) == 1
-    assert await states(pool) == [("opened", "abandoned")]
+    assert await states(pool) == [("opened", "unknown")]
 
 
 async def test_a_test_whose_process_died_is_sent_by_nobody(pool: Pool, receiver: Receiver) -> None:
@@ -397,7 +415,7 @@ async def test_a_test_whose_process_died_is_sent_by_nobody(pool: Pool, receiver:
     await finish(pool, incident_id)
     await worker.turn()
     assert receiver.received == []
-    assert await states(pool) == [("opened", "abandoned")]
+    assert await states(pool) == [("opened", "unknown")]
 
 
 async def _let_lapse(pool: Pool) -> None:

@@ -7,7 +7,7 @@
                    |  |                 |  `-----away, for three days ----> abandoned
                    |  '-----------------'
                    |    away: later, 15 min at most; answer lost, or the process died, once: again
-                   `----its channel is configured nowhere, or a test was broken off--> abandoned
+                   `----its channel is configured nowhere any more--------> abandoned
 
 A trigger of migration 0011 refuses every other step. A message is repeated once at most when it may have arrived.
 """
@@ -100,8 +100,7 @@ async def _to_address(conn: Connection) -> list[UUID]:
 async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[Ended]:
     """Take back what dead processes were sending, and give up what no channel is there for; returns what ended so."""
     names = [channel.name for channel in channels]
-    # One transaction, or a test that lapsed would be there for others to claim.
-    async with conn.transaction(), conn.cursor(row_factory=class_row(Ended)) as cursor:
+    async with conn.cursor(row_factory=class_row(Ended)) as cursor:
         await cursor.execute(QUERIES["settle_lapsed"])
         lapsed = await cursor.fetchall()
         await cursor.execute(QUERIES["abandon_strangers"], {"channels": names, "unheard": UNHEARD_AFTER})

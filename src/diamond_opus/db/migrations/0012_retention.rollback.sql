@@ -1,1 +1,1 @@
-DROP INDEX rejected_diamonds_resolved, diamonds_deleted, raw_diamonds_removed;
+DROP INDEX rejected_diamonds_resolved, diamonds_deleted, raw_diamonds_removed, incidents_resolved;
