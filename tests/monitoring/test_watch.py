@@ -57,6 +57,16 @@ class Scene:
         assert opened is not None
         return opened
 
+    async def quiet(self, minutes: float) -> None:
+        """A look when nothing was seen for so long."""
+        async with self.pool.connection() as conn:
+            await conn.execute(
+                "UPDATE incidents SET cleared_at = clock_timestamp() - make_interval(secs => %s)"
+                " WHERE resolved_at IS NULL",
+                [60 * minutes],
+            )
+        await self.watch.turn()
+
     async def present(self) -> list[Incident]:
         async with self.pool.connection() as conn:
             return list(await list_open(conn))
@@ -131,6 +141,19 @@ async def test_what_comes_back_before_it_was_away_for_long_was_never_over(pool: 
         await conn.execute("UPDATE incidents SET cleared_at = cleared_at - interval '1 minute'")
     await scene.watch.turn()
     assert await scene.names() == []
+
+
+async def test_trouble_that_comes_and_goes_has_to_stay_away_for_longer(pool: Pool) -> None:
+    scene = Scene(pool, quiet_seconds=60)
+    for minutes in (1, 2, 4):
+        scene.eyes.see(LATE)
+        await scene.watch.turn()
+        scene.eyes.see()
+        await scene.watch.turn()
+        await scene.quiet(minutes - 0.5)
+        assert await scene.names() == ["run_late"]
+        await scene.quiet(minutes + 0.5)
+        assert await scene.names() == []
 
 
 async def test_what_could_not_be_looked_for_stays_as_it_is(scene: Scene) -> None:

@@ -121,6 +121,14 @@ async def count_incidents(conn: Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
+async def count_lately(conn: Connection, incident: Incident) -> int:
+    """How often the same trouble began within the hour, this time included."""
+    values = {"event": incident.event, "subject": incident.subject}
+    cursor = await conn.execute(QUERIES["count_lately"], values)
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
     """It is not seen any more, since now; it is over when it stays so."""
     await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})

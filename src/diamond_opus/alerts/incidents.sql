@@ -51,6 +51,14 @@ OFFSET %(offset)s;
 SELECT count(*)
 FROM incidents;
 
+-- name: count_lately
+-- How often the same trouble began within the hour, this time included.
+SELECT count(*) AS times
+FROM incidents
+WHERE event = %(event)s
+  AND subject = %(subject)s
+  AND opened_at > clock_timestamp() - interval '1 hour';
+
 -- name: mark_cleared
 UPDATE incidents
 SET cleared_at = clock_timestamp()

@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from diamond_opus.alerts.incidents import (
     Incident,
+    count_lately,
     list_open,
     mark_cleared,
     mark_seen,
@@ -28,6 +29,9 @@ from diamond_opus.observability.turns import take_turns
 from diamond_opus.runs.store import database_time, take_duty
 
 DUTY = "incidents"
+
+#: A quarter of an hour of quiet is the most that trouble has to show that comes and goes.
+_MOST_DOUBLINGS = 4
 
 #: How long the database may be away before somebody is told: a restart or a failover takes less.
 _AWAY_SECONDS = 120.0
@@ -131,10 +135,15 @@ class IncidentWatch:
                 await mark_cleared(conn, incident.id)
                 if self._quiet:
                     return
-            elif await database_time(conn) - incident.cleared_at < self._quiet:
+            elif await database_time(conn) - incident.cleared_at < await self._quiet_for(conn, incident):
                 return
             if await resolve_incident(conn, incident.id, resolution="it is not seen any more"):
                 log.info("incident_resolved", incident=incident.event, about=incident.subject)
+
+    async def _quiet_for(self, conn: AsyncConnection[Any], incident: Incident) -> timedelta:
+        """Doubled each time that the same trouble came back within the hour, so that it is not told over and over."""
+        times = await count_lately(conn, incident)
+        return self._quiet * (1 << min(max(0, times - 1), _MOST_DOUBLINGS))
 
 
 def is_over(incident: Incident, sight: Sight) -> bool:
