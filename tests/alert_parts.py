@@ -34,8 +34,8 @@ async def rows(pool: Pool, query: str) -> list[tuple[Any, ...]]:
 
 
 async def eventually(is_so: Callable[[], Any | Awaitable[Any]]) -> None:
-    """Wait until it is true, at most 10 s."""
-    async with asyncio.timeout(10):
+    """Wait until it is true, at most 30 s: a process that loads Apprise on a busy machine takes some of them."""
+    async with asyncio.timeout(30):
         while True:
             answer = is_so()
             if await answer if isawaitable(answer) else answer:

