@@ -262,13 +262,14 @@ def test_a_bad_stone_is_found_and_replayed(demo: Demo, open_page: OpenPage) -> N
         value_at(ask(demo, f"/analytics/rejected/nivoda/{stone}")["payload"], bad["jsonPath"])
     )
     keep(page, "rejected-stone")
-    runs = len(ask(demo, "/analytics/runs?limit=100"))
     page.get_by_role("button", name="Replay").click()
-    page.get_by_role("alertdialog").get_by_role("button", name="Replay").click()
+    with page.expect_response(re.compile("replay-rejected")) as answered:
+        page.get_by_role("alertdialog").get_by_role("button", name="Replay").click()
     expect(page.get_by_role("alertdialog")).to_be_hidden()
-    assert len(ask(demo, "/analytics/runs?limit=100")) == runs + 1
-    log_entry = ask(demo, "/analytics/audit-log?limit=1")[0]
-    assert stone in json.dumps(log_entry)
+    run_id = answered.value.json()["data"]["runId"]
+    assert run_id in [run["runId"] for run in ask(demo, "/analytics/runs?limit=100")]
+    acts = [act for act in ask(demo, "/analytics/audit-log?limit=20") if act["action"] == "rejected.replay"]
+    assert (acts[0]["details"]["ids"], acts[0]["details"]["runId"]) == ([stone], run_id)
 
 
 def value_at(payload: Any, path: str) -> Any:
