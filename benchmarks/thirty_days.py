@@ -15,12 +15,12 @@ from typing import Any
 import aiohttp
 from psycopg.rows import dict_row
 
-from benchmarks.world import Served, database, settings_for, supplier
+from benchmarks.world import Served, world
 from diamond_opus.cli.drive import drive
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.maintain.retention import Cutoffs
 from diamond_opus.runs.model import RunState, RunType
-from diamond_opus.wiring import NIVODA, Pipeline, migrate_database, open_pipeline
+from diamond_opus.wiring import NIVODA, Pipeline
 
 #: How many days each kind is kept here: short, so that a month sees every kind come and go.
 KEPT_DAYS = {"raw": 7, "deleted_stones": 10, "runs": 7, "other": 7, "changes": 1}
@@ -62,23 +62,13 @@ _TOLERATED_BYTES = 4_000_000
 async def measure(
     rows: int, sessions: int, batch_size: int | None, *, days: int = 30, change: float = 0.02
 ) -> dict[str, Any]:
-    with database() as server, supplier(rows) as simulator:
-        # No overlap: with days of a minute each, a quarter of an hour would read the days before again.
-        settings = settings_for(simulator, sessions, batch_size, incremental_safety_minutes=0)
-        await migrate_database(server.url)
-        async with open_pipeline(
-            settings,
-            server.url,
-            service="benchmark",
-            own_queues=True,
-            least_connections=sessions + 6,
-            unlimited=True,
-        ) as pipeline:
-            begun = [datetime.now(UTC)]
-            log = [await _day(pipeline, simulator, begun, events=0)]
-            for _ in range(days):
-                begun.append(datetime.now(UTC))
-                log.append(await _day(pipeline, simulator, begun, events=round(rows * change)))
+    # No overlap: with days of a minute each, a quarter of an hour would read the days before again.
+    async with world(rows, sessions, batch_size, incremental_safety_minutes=0) as (pipeline, simulator):
+        begun = [datetime.now(UTC)]
+        log = [await _day(pipeline, simulator, begun, events=0)]
+        for _ in range(days):
+            begun.append(datetime.now(UTC))
+            log.append(await _day(pipeline, simulator, begun, events=round(rows * change)))
     return {"stones": rows, "change": change, "kept_days": KEPT_DAYS, "days": log, "growing": growing(log)}
 
 

@@ -86,23 +86,28 @@ def database() -> Iterator[EmbeddedPostgres]:
 
 
 @asynccontextmanager
-async def world(stones: int, sessions: int, batch_size: int | None) -> AsyncIterator[tuple[Pipeline, Served]]:
-    """A migrated database, a supplier, and a pipeline between them that no budget slows down."""
+async def world(
+    stones: int, sessions: int, batch_size: int | None, **others: Any
+) -> AsyncIterator[tuple[Pipeline, Served]]:
+    """A migrated database, a supplier, and a pipeline between them that no budget slows down.
+
+    ``others`` are further settings.
+    """
     with database() as server, supplier(stones) as simulator:
-        settings = settings_for(simulator, sessions, batch_size)
+        settings = _settings(simulator, sessions, batch_size, **others)
         await migrate_database(server.url)
         async with open_pipeline(
             settings,
             server.url,
             service="benchmark",
             own_queues=True,
-            least_connections=sessions + 4,
+            least_connections=sessions + 6,
             unlimited=True,
         ) as pipeline:
             yield pipeline, simulator
 
 
-def settings_for(simulator: Served, sessions: int, batch_size: int | None, **others: Any) -> Settings:
+def _settings(simulator: Served, sessions: int, batch_size: int | None, **others: Any) -> Settings:
     return load_settings(
         **others,
         nivoda_endpoint=simulator.url,
