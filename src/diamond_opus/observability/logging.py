@@ -3,17 +3,18 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from diamond_opus.domain.errors import ConfigurationError
-from diamond_opus.observability.redact import clean_field, clean_text
+from diamond_opus.observability.redact import clean_field, clean_fields, clean_text
 from diamond_opus.observability.trace import current_trace
 
 LINE_LIMIT_BYTES = 16 * 1024
@@ -43,6 +44,8 @@ _FIRST = (
     "trace_id",
     "logger",
 )
+#: Written by this chain whatever a caller or a library says, so that there is nothing to mask.
+_OURS = frozenset({"timestamp", "level", "logger"})
 #: Set up with handlers of their own by default; their lines take the one chain instead.
 _WITH_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access", "py.warnings")
 #: At INFO they tell of every link and every header, at DEBUG of every address with its path.
@@ -105,6 +108,8 @@ def configure_logging(
     root.addHandler(handler)
     root.setLevel(parse_level(level))
     logging.captureWarnings(capture=True)
+    # No line shows them, so no record need look them up.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _WITH_OWN_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -119,29 +124,46 @@ def make_formatter(
     *, service: str, worker_id: str | None = None, readable: bool, colors: bool = False
 ) -> logging.Formatter:
     """What makes a line of a record, ours or a library's: masked, bounded, as JSON or for people."""
-    identity = _Identity(service, worker_id)
     console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    render: list[Any] = [_clean, console] if readable else [identity, _clean, _render_json]
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_color_message, *_SHARED],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            *render,
-        ],
+    render: list[Processor] = (
+        [_clean, _spell_time, console] if readable else [_clean, _Identity(service, worker_id), _render_json]
     )
+    return _LineFormatter([structlog.processors.format_exc_info, *render])
+
+
+class _Fields(dict[str, Any]):
+    """The message of a record that is ours: the event and its fields, completed."""
+
+
+class _LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """A library's record is completed as ours are; ours take the short way, for there is one with every request."""
+
+    def __init__(self, processors: Sequence[Processor]) -> None:
+        super().__init__(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_color_message, *_SHARED],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+        )
+        self._short_way = processors
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, _Fields):
+            return super().format(record)
+        event: Any = record.msg.copy()  # another handler may format it too
+        for process in self._short_way:
+            event = process(None, "", event)
+        return cast("str", event)
 
 
 class _Identity:
     """Adds who speaks: service, process and, in a worker, its id."""
 
     def __init__(self, service: str, worker_id: str | None) -> None:
-        self._fields = {"service": service, "worker_id": worker_id, "pid": os.getpid()}
+        known = {"service": service, "worker_id": worker_id, "pid": os.getpid()}
+        self._fields = clean_fields({key: value for key, value in known.items() if value is not None})
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         for key, value in self._fields.items():
-            if value is not None:
-                event.setdefault(key, value)
+            event.setdefault(key, value)
         return event
 
 
@@ -159,29 +181,46 @@ def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
+def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _spell_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For people; JSON's encoder does it itself, and quicker."""
+    event["timestamp"] = event["timestamp"].isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return event
+
+
 def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask and bound every field; runs last, so that tracebacks and foreign messages pass it too."""
     for key in ("exception", "stack"):
         if isinstance(event.get(key), str):
             event[key] = clean_text(event[key], keep_end=True)
-    return {key: clean_field(key, value) for key, value in event.items()}
+    return {key: value if key in _OURS else clean_field(key, value) for key, value in event.items()}
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """One line of at most 16 KB; of what does not fit the smallest fields are kept and the others named."""
     ordered: dict[str, Any] = {key: event[key] for key in _FIRST if key in event} | dict(event)
-    line = orjson.dumps(ordered)
-    return (line if len(line) <= LINE_LIMIT_BYTES else orjson.dumps(_shortened(ordered))).decode()
+    line = _encode(ordered)
+    return (line if len(line) <= LINE_LIMIT_BYTES else _encode(_shortened(ordered))).decode()
+
+
+def _encode(event: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(event, option=orjson.OPT_UTC_Z)
 
 
 def _shortened(event: dict[str, Any]) -> dict[str, Any]:
     """``event`` in 16 KB of JSON: its identity, its smallest fields, and the names of some omitted ones."""
     kept = {
-        key: clean_field(key, value, limit_bytes=_IDENTITY_LIMIT_BYTES) if key != "event" else value
+        key: clean_field(key, value, limit_bytes=_IDENTITY_LIMIT_BYTES)
+        if key not in {"event", "timestamp"}
+        else value
         for key, value in event.items()
         if key in _FIRST
     }
-    room = LINE_LIMIT_BYTES - len(orjson.dumps(kept)) - _OMITTED_ROOM_BYTES
+    room = LINE_LIMIT_BYTES - len(_encode(kept)) - _OMITTED_ROOM_BYTES
     omitted: list[str] = []
     others = ((key, len(orjson.dumps({key: value}))) for key, value in event.items() if key not in _FIRST)
     for key, size in sorted(others, key=itemgetter(1)):
@@ -199,12 +238,18 @@ def _drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) 
     return event
 
 
-_SHARED: list[Any] = [
+def _to_record(
+    _logger: WrappedLogger, _method: str, event: EventDict
+) -> tuple[tuple[_Fields], dict[str, Any]]:
+    return (_Fields(event),), {}
+
+
+_SHARED: list[Processor] = [
     _merge_bound,
     _add_trace_id,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _add_time,
 ]
 
 # At import, so that a logger made at the top of a module takes this chain; standard logging stays untouched.
@@ -212,10 +257,9 @@ structlog.configure(
     processors=[
         structlog.stdlib.filter_by_level,
         *_SHARED,
-        structlog.processors.StackInfoRenderer(),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        _to_record,
     ],
     wrapper_class=structlog.stdlib.BoundLogger,
-    logger_factory=structlog.stdlib.LoggerFactory(),
+    logger_factory=logging.getLogger,
     cache_logger_on_first_use=True,
 )
