@@ -75,8 +75,6 @@ class Edge:
                 message = {**message, "body": b""}
             await send(message)
 
-        # A copy: the server looks at its own to know that the answer to a HEAD has no body.
-        inner = {**scope, "method": "GET"} if is_head else scope
         with _recorded(scope, trace, parent) as recorded:
             try:
                 await self._app(inner, receive, send_finished)
