@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
-from diamond_opus.domain.clock import ManualClock
+from diamond_opus.domain.clock import ManualClock, SystemClock
 from diamond_opus.keys.signatures import HmacClient
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_DONE, WORK_ITEMS
 from diamond_opus.runs.model import RunState, RunType
@@ -138,7 +138,7 @@ class Market:
 
     def _watch(self) -> TradeWatch:
         at_once = WatchSettings(soonest_look=timedelta(0), latest_look=timedelta(0))
-        return TradeWatch(self.pipeline.desk(), holder=uuid4(), settings=at_once)
+        return TradeWatch(self.pipeline.desk(), holder=uuid4(), clock=SystemClock(), settings=at_once)
 
     async def version(self) -> int:
         rows = await self.rows("SELECT version FROM dataset_versions WHERE feed = 'nivoda'")

@@ -249,7 +249,7 @@ class Pipeline:
         settings = WatchSettings(
             seconds=self.settings.trade_watch_seconds, patience=Patience(settle=timedelta(seconds=settle))
         )
-        return TradeWatch(self.desk(), holder=self.process_id, settings=settings)
+        return TradeWatch(self.desk(), holder=self.process_id, clock=self.clock, settings=settings)
 
     def housekeeper(self, stop: asyncio.Event | None = None) -> Housekeeper:
         house = House(self.pool, self.watermarks, self.queues, FEEDS)

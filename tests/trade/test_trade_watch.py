@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from diamond_opus.domain.clock import SystemClock
 from diamond_opus.domain.errors import Retryable
 from diamond_opus.feeds.nivoda import NivodaTrading
 from diamond_opus.feeds.protocol import RawItem
+from diamond_opus.trade import orders
 from diamond_opus.trade import watch as watch_module
 from diamond_opus.trade.desk import Desk
 from diamond_opus.trade.look import Look
@@ -27,7 +30,10 @@ OFTEN = WatchSettings(seconds=0.05, soonest_look=timedelta(0), latest_look=timed
 async def watching(market: Market, processes: int = 1) -> AsyncIterator[None]:
     """So many processes watch; leaving stops them, within two seconds."""
     stop = asyncio.Event()
-    watches = [TradeWatch(market.pipeline.desk(), holder=uuid4(), settings=OFTEN) for _ in range(processes)]
+    watches = [
+        TradeWatch(market.pipeline.desk(), holder=uuid4(), clock=SystemClock(), settings=OFTEN)
+        for _ in range(processes)
+    ]
     running = [asyncio.create_task(watch.run(stop)) for watch in watches]
     try:
         yield
@@ -104,6 +110,29 @@ async def test_a_turn_that_fails_is_repeated_by_the_next(market: Market, shop: C
                 await asyncio.sleep(0.05)
 
 
+async def test_what_nobody_thought_of_ends_neither_the_watch_nor_its_other_half(
+    market: Market, shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stone = await market.stone()
+    market.befall("answer_lost", "create_order", limit=1)
+    await shop.buy(stone)
+    broken = iter([OverflowError("date value out of range")])
+
+    async def to_look_at(*arguments: Any, **named: Any) -> object:
+        for error in broken:
+            raise error
+        return await look(*arguments, **named)
+
+    look = orders.to_look_at
+    monkeypatch.setattr(orders, "to_look_at", to_look_at)
+
+    async with watching(market), asyncio.timeout(10):
+        while await market.availability(stone) != "sold":  # noqa: ASYNC110 - the watch finds it out
+            await asyncio.sleep(0.05)
+
+    assert market.alerts.events == ["order_unknown"]
+
+
 async def test_nobody_waits_long_for_a_supplier_that_does_not_answer(market: Market) -> None:
     stone = await market.stone()
     market.befall("slow", "by_id", seconds=60.0)
@@ -120,7 +149,7 @@ async def test_a_stone_that_somebody_has_locked_keeps_no_other_waiting(market: M
     await shop.buy(free, "second")
     key = StoneKey("nivoda", await market.supplier_id(locked))
     desk = replace(market.pipeline.desk(), statement_timeout_ms=50)
-    watch = TradeWatch(desk, holder=uuid4(), settings=OFTEN)
+    watch = TradeWatch(desk, holder=uuid4(), clock=SystemClock(), settings=OFTEN)
     async with market.pool.connection() as conn, conn.transaction():
         await lock_stone(conn, key)
 
@@ -151,7 +180,7 @@ async def test_questions_that_the_supplier_never_answers_let_others_be_asked(
 
     monkeypatch.setattr(NivodaTrading, "get_diamond", get_diamond)
     seldom = WatchSettings(soonest_look=timedelta(minutes=1))
-    watch = TradeWatch(market.pipeline.desk(), holder=uuid4(), settings=seldom)
+    watch = TradeWatch(market.pipeline.desk(), holder=uuid4(), clock=SystemClock(), settings=seldom)
     await watch.settle()
     for _ in range(2):
         await watch.look_for_evidence()

@@ -11,9 +11,10 @@ from uuid import UUID
 import psycopg
 
 from diamond_opus.db.pool import Connection
+from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.errors import DiamondError
-from diamond_opus.domain.tasks import end
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.turns import take_turns
 from diamond_opus.runs.store import take_duty
 from diamond_opus.trade import holds, orders
 from diamond_opus.trade.desk import Desk
@@ -61,9 +62,10 @@ class WatchSettings:
 class TradeWatch:
     """Of all processes that watch, one at a time does it; a duty whose holder died is taken over after two turns."""
 
-    def __init__(self, desk: Desk, *, holder: UUID, settings: WatchSettings) -> None:
+    def __init__(self, desk: Desk, *, holder: UUID, clock: Clock, settings: WatchSettings) -> None:
         self._desk = desk
         self._holder = holder
+        self._clock = clock
         self._settings = settings
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -71,17 +73,17 @@ class TradeWatch:
 
         Reports never wait for the supplier: looking for evidence has a rhythm of its own.
         """
-        turns = [asyncio.create_task(self._repeat(work)) for work in (self.settle, self.look_for_evidence)]
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait((stopping, *turns), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            await asyncio.gather(*(end(turn) for turn in turns))
-            results = await asyncio.gather(*turns, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+        rhythms = [
+            take_turns(
+                stop,
+                partial(self._turn_safely, work),
+                duty=DUTY,
+                clock=self._clock,
+                pause_seconds=lambda: self._settings.seconds,
+            )
+            for work in (self.settle, self.look_for_evidence)
+        ]
+        await asyncio.gather(*rhythms)
 
     async def settle(self) -> None:
         """What time decides: whose process is gone, and whose time is over; then the reports."""
@@ -113,15 +115,13 @@ class TradeWatch:
         await _each(open_orders, self._look_at_order)
         await _each(open_holds, self._look_at_hold)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        """One turn after the other, while this process has the duty; a turn that fails is repeated by the next."""
-        while True:
-            try:
-                if await self._has_duty():
-                    await work()
-            except (DiamondError, psycopg.Error, OSError) as error:
-                log.warning("trade_watch_failed", reason=str(error))
-            await asyncio.sleep(self._settings.seconds)
+    async def _turn_safely(self, work: Callable[[], Awaitable[None]]) -> None:
+        """While this process has the duty; a turn that fails is repeated by the next."""
+        try:
+            if await self._has_duty():
+                await work()
+        except (DiamondError, psycopg.Error, OSError) as error:
+            log.warning("trade_watch_failed", reason=str(error))
 
     async def _has_duty(self) -> bool:
         async with self._desk.pool.connection() as conn:
