@@ -5,11 +5,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,8 @@ from diamond_opus.keys.api_keys import create_key
 
 #: Pages that an index of the database serves too, so that their bare SQL is a fair limit.
 _INDEXED = ("", "sort_by=price&sort_order=asc", "sort_by=created_at&sort_order=asc")
+Ask = Callable[[str], Awaitable[None]]
+
 _CLIENTS = 8
 _REQUESTS = 3_000
 
@@ -32,18 +35,12 @@ async def measure(rows: int, _sessions: int, _batch_size: int | None) -> dict[st
         catalogue(rows) as (pool, _, _),
         read_key(pool) as key,
         api_process(str(pool.conninfo)) as api,
-        aiohttp.ClientSession(api.url, headers={"X-API-Key": key}) as session,
+        shop(api, key) as get,
     ):
-
-        async def get(query: str) -> None:
-            async with session.get(f"/api/v2/diamonds?{query}") as response:
-                await response.read()
-                response.raise_for_status()
-
         alone = await _sequential(_INDEXED, get)
         bare = await _sequential(_INDEXED, lambda query: _bare_sql(pool, query))
         processor_before = api.cpu_seconds()
-        seconds, together = await _load(get)
+        seconds, together = await load(get, _REQUESTS)
         processor = api.cpu_seconds() - processor_before
     cuts = quantiles(together, n=100)
     return {
@@ -69,9 +66,22 @@ async def _sequential(queries: Sequence[str], ask: Callable[[str], Awaitable[Any
     return times
 
 
-async def _load(get: Callable[[str], Awaitable[None]]) -> tuple[float, list[float]]:
-    """All clients at once, each with the next question as soon as it has its answer."""
-    questions = random.Random(2).choices(QUERIES, k=_REQUESTS)
+@asynccontextmanager
+async def shop(api: Served, key: str) -> AsyncIterator[Ask]:
+    """What asks for a page of stones, and has read it when it returns."""
+
+    async def get(query: str) -> None:
+        async with session.get(f"/api/v2/diamonds?{query}") as response:
+            await response.read()
+            response.raise_for_status()
+
+    async with aiohttp.ClientSession(api.url, headers={"X-API-Key": key}) as session:
+        yield get
+
+
+async def load(get: Ask, requests: int) -> tuple[float, list[float]]:
+    """The seconds of all, and the milliseconds of each: eight clients, each with the next when it has its answer."""
+    questions = random.Random(2).choices(QUERIES, k=requests)
     times: list[float] = []
 
     async def client() -> None:
@@ -102,10 +112,13 @@ async def read_key(pool: Pool) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def api_process(database_url: str) -> AsyncIterator[Served]:
-    """A ``diamond api`` of its own whose index is loaded."""
+async def api_process(
+    database_url: str, more: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Served]:
+    """A ``diamond api`` of its own whose index is loaded, with ``more`` in its environment."""
     environment = {
         **os.environ,
+        **more,
         "DATABASE_URL": database_url,
         "PORT": "0",
         "PG_POOL_MAX": str(_CLIENTS),

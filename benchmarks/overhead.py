@@ -1,49 +1,42 @@
-"""What metrics, logs and idle tracing cost: the same benchmark with them and without, in interleaved pairs.
+"""What metrics, logs and idle tracing cost: the same work with them and without, in interleaved pairs.
 
-With them is as shipped: LOG_LEVEL=INFO, every metric counted, no exporter for traces. Without them the process and
-those it starts find ``without_instruments`` on their path, which takes the metrics' methods and the logger away.
+With them is as shipped: LOG_LEVEL=INFO, every metric counted, no exporter for traces. Without them a process finds
+``without_instruments`` on its path, which takes the metrics' methods and the logger away.
 """
 
 import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+
+from benchmarks.api import api_process, load, read_key, shop
+from benchmarks.catalogue import catalogue
 
 _PAIRS = 10
 _WITHOUT = Path(__file__).with_name("without_instruments")
 
-#: What is compared of each benchmark: a time on the clock, and a processor's, which others on the machine disturb less.
-_COSTS = {
-    "consolidate": ("seconds", "our_processor_seconds"),
-    "api": ("seconds_per_request", "processor_ms_per_request"),
-}
+#: A pair of the API is so many turns of the one process and of the other, on one database: what else happens on the
+#: machine meets both.
+_TURNS = 30
+_REQUESTS = 100
 
 
 async def measure(rows: int, sessions: int, batch_size: int | None) -> dict[str, float | int]:
     sizes = ["--rows", str(rows), "--sessions", str(sessions)]
     if batch_size is not None:
         sizes += ["--batch-size", str(batch_size)]
-    ratios: dict[str, list[float]] = {
-        f"{name}_{cost}": [] for name, costs in _COSTS.items() for cost in costs
-    }
-    for pair in range(_PAIRS):
-        for name, costs in _COSTS.items():
-            figures = {}
-            for instruments in (True, False) if pair % 2 == 0 else (False, True):
-                figures[instruments] = await _run([name, *sizes], instruments=instruments)
-            for cost in costs:
-                ratios[f"{name}_{cost}"].append(figures[True][cost] / figures[False][cost])
-    spreads = [(name, *_spread(values)) for name, values in ratios.items()]
+    costs = await _consolidate(sizes) | await _api(rows)
     return {
         "stones": rows,
         "pairs": _PAIRS,
         **{
             f"{name}_{which}": value
-            for name, *figures in spreads
-            for which, value in zip(("ratio", "quarter", "three_quarters"), figures, strict=True)
+            for name, ratios in costs.items()
+            for which, value in zip(("ratio", "quarter", "three_quarters"), _spread(ratios), strict=True)
         },
         "target_ratio": 1.03,
     }
@@ -54,22 +47,62 @@ def _spread(values: list[float]) -> tuple[float, float, float]:
     return median(values), lower, upper
 
 
-async def _run(arguments: list[str], *, instruments: bool) -> dict[str, Any]:
-    environment = {**os.environ, "LOG_LEVEL": "INFO"}
-    if not instruments:
-        path = [str(_WITHOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(path)
+def _orders() -> list[tuple[bool, bool]]:
+    return [(True, False) if pair % 2 == 0 else (False, True) for pair in range(_PAIRS)]
+
+
+async def _consolidate(sizes: list[str]) -> dict[str, list[float]]:
+    """The ratios of the pairs: on the clock, and of processor time, which others on the machine disturb less."""
+    costs = ("seconds", "our_processor_seconds")
+    ratios: dict[str, list[float]] = {f"consolidate_{cost}": [] for cost in costs}
+    for order in _orders():
+        figures = {instruments: await _run("consolidate", sizes, instruments) for instruments in order}
+        for cost in costs:
+            ratios[f"consolidate_{cost}"].append(figures[True][cost] / figures[False][cost])
+    return ratios
+
+
+async def _run(name: str, sizes: list[str], instruments: bool) -> Mapping[str, float]:
     level = "INFO" if instruments else "ERROR"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks", *arguments, "--log-level", level, "--json", env=environment,
+        sys.executable, "-m", "benchmarks", name, *sizes, "--log-level", level, "--json",
+        env={**os.environ, **_environment(instruments)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise RuntimeError(
-            f"benchmark {arguments[0]} ended with {process.returncode}; run it alone to see why"
-        )
-    figures: dict[str, Any] = json.loads(output)
-    if "requests_per_second" in figures:
-        figures["seconds_per_request"] = 1 / figures["requests_per_second"]
+        raise RuntimeError(f"benchmark {name} ended with {process.returncode}; run it alone to see why")
+    figures: Mapping[str, float] = json.loads(output)
     return figures
+
+
+def _environment(instruments: bool) -> Mapping[str, str]:
+    if instruments:
+        return {"LOG_LEVEL": "INFO"}
+    path = [str(_WITHOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"LOG_LEVEL": "INFO", "PYTHONPATH": os.pathsep.join(path)}
+
+
+async def _api(rows: int) -> dict[str, list[float]]:
+    seconds: list[float] = []
+    processor: list[float] = []
+    async with AsyncExitStack() as stack:
+        pool, _, _ = await stack.enter_async_context(catalogue(rows))
+        key = await stack.enter_async_context(read_key(pool))
+        served, ask = {}, {}
+        for instruments in (True, False):
+            api = await stack.enter_async_context(api_process(str(pool.conninfo), _environment(instruments)))
+            ask[instruments] = await stack.enter_async_context(shop(api, key))
+            served[instruments] = api
+            await load(ask[instruments], _REQUESTS)  # what is first is slow
+        for order in _orders():
+            on_the_clock = dict.fromkeys(order, 0.0)
+            before = {instruments: api.cpu_seconds() for instruments, api in served.items()}
+            for instruments in order * _TURNS:
+                on_the_clock[instruments] += (await load(ask[instruments], _REQUESTS))[0]
+            used = {
+                instruments: api.cpu_seconds() - before[instruments] for instruments, api in served.items()
+            }
+            seconds.append(on_the_clock[True] / on_the_clock[False])
+            processor.append(used[True] / used[False])
+    return {"api_seconds": seconds, "api_processor": processor}
