@@ -193,6 +193,8 @@ def test_a_comma_within_an_address_is_its_own() -> None:
         ("hunter2", "address 1 of 1 is none"),
         ("unheard://hunter2", "address 1 of 1 is refused"),
         ("Ops=json://hunter2/", "address 1 of 1: what stands before ="),
+        ("eror=json://hunter2/", "address 1 of 1: what stands before = is nearly the severity error"),
+        ("warn=json://hunter2/", "address 1 of 1: what stands before = is nearly the severity warning"),
         ("ops:fatal=json://hunter2/", "address 1 of 1: what stands before ="),
         ("ops:=json://hunter2/", "address 1 of 1: what stands before ="),
         ("error:critical=json://hunter2/", "address 1 of 1: what stands before ="),

@@ -13,6 +13,7 @@ What is refused is told by its position and never shown: an address is a secret.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from hashlib import sha256
 
 from diamond_opus.alerts.protocol import Severity
@@ -70,6 +71,11 @@ def _read_label(label: str, where: str) -> tuple[str, Severity]:
     if not label or label in list(Severity):
         return "", Severity(label or Severity.WARNING)
     name, colon, severity = label.partition(":")
+    if not colon and (meant := get_close_matches(name, list(Severity), n=1)):
+        raise ConfigurationError(
+            f"{where}: what stands before = is nearly the severity {meant[0]}; write that, or {name}:warning= if it is "
+            "a name"
+        )
     least = severity if colon else Severity.WARNING.value
     if not _NAME.fullmatch(name) or name in list(Severity) or least not in list(Severity):
         raise ConfigurationError(
