@@ -35,16 +35,17 @@ class Eyes(Lookout):
 
 
 class Scene:
-    def __init__(self, pool: Pool, *, quiet_seconds: float = 0.0) -> None:
+    def __init__(self, pool: Pool, *, quiet_seconds: float = 0.0, eyes: Lookout | None = None) -> None:
         self.pool = pool
         self.eyes = Eyes()
+        self._lookout = eyes or self.eyes
         self.alerts = IncidentAlerts(pool, service="test", clock=SystemClock())
         self.watch = self.another_watch(quiet_seconds=quiet_seconds)
 
     def another_watch(self, *, quiet_seconds: float = 0.0) -> IncidentWatch:
         return IncidentWatch(
             pool=self.pool,
-            lookout=self.eyes,
+            lookout=self._lookout,
             alerts=self.alerts,
             holder=uuid4(),
             clock=SystemClock(),
@@ -198,6 +199,24 @@ async def test_one_process_at_a_time_looks(scene: Scene) -> None:
 
 
 async def test_the_real_eyes_find_nothing_wrong_here(pool: Pool) -> None:
+    scene = Scene(pool, eyes=real_eyes(pool))
+    await scene.watch.turn()
+    assert await scene.names() == []
+
+
+async def test_a_test_whose_command_was_killed_is_over_in_time(pool: Pool) -> None:
+    scene = Scene(pool, eyes=real_eyes(pool))
+    await scene.open(replace(BY_HAND, event="test"))
+    await scene.watch.turn()
+    assert await scene.names() == ["test"]
+
+    async with pool.connection() as conn:
+        await conn.execute("UPDATE incidents SET opened_at = opened_at - interval '10 minutes'")
+    await scene.watch.turn()
+    assert await scene.names() == []
+
+
+def real_eyes(pool: Pool) -> Lookout:
     limits = Limits(
         scheduler_cron="0 2 * * *",
         late_after=timedelta(hours=6),
@@ -206,13 +225,4 @@ async def test_the_real_eyes_find_nothing_wrong_here(pool: Pool) -> None:
         rejected_share=0.02,
         refusal=timedelta(seconds=180),
     )
-    scene = Scene(pool)
-    watch = IncidentWatch(
-        pool=pool,
-        lookout=Lookout(pool, {}, limits, ["nivoda"]),
-        alerts=scene.alerts,
-        holder=uuid4(),
-        clock=SystemClock(),
-    )
-    await watch.turn()
-    assert await scene.names() == []
+    return Lookout(pool, {}, limits, ["nivoda"])

@@ -80,6 +80,8 @@ WHERE i.resolved_at IS NULL
       )
       -- Whoever meets it says so again every minute; between two tries lie five at most.
       OR (i.event = 'database_full' AND i.last_seen_at > clock_timestamp() - interval '10 minutes')
+      -- Its command ends it; one that is older lost its command.
+      OR (i.event = 'test' AND i.opened_at > clock_timestamp() - interval '10 minutes')
       OR (
           i.event = 'supplier_unavailable'
           AND EXISTS (SELECT FROM supplier_health AS s WHERE s.feed = i.subject AND s.state <> 'answering')

@@ -24,10 +24,11 @@ RAISED = (
     "hold_unknown",
     "database_full",
     "database_unavailable",
+    "test",
 )
 
 #: No row tells that these are over.
-SETTLED_BY_PEOPLE = ("order_contradicted", "test")
+SETTLED_BY_PEOPLE = ("order_contradicted",)
 
 
 @dataclass(frozen=True, slots=True)
