@@ -194,9 +194,8 @@ def _spell_time(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask and bound every field; runs last, so that tracebacks and foreign messages pass it too."""
-    for key in ("exception", "stack"):
-        if isinstance(event.get(key), str):
-            event[key] = clean_text(event[key], keep_end=True)
+    if isinstance(event.get("exception"), str):
+        event["exception"] = clean_text(event["exception"], keep_end=True)
     return {key: value if key in _OURS else clean_field(key, value) for key, value in event.items()}
 
 
@@ -214,9 +213,9 @@ def _encode(event: Mapping[str, Any]) -> bytes:
 def _shortened(event: dict[str, Any]) -> dict[str, Any]:
     """``event`` in 16 KB of JSON: its identity, its smallest fields, and the names of some omitted ones."""
     kept = {
-        key: clean_field(key, value, limit_bytes=_IDENTITY_LIMIT_BYTES)
-        if key not in {"event", "timestamp"}
-        else value
+        key: value
+        if key in _OURS or key == "event"
+        else clean_field(key, value, limit_bytes=_IDENTITY_LIMIT_BYTES)
         for key, value in event.items()
         if key in _FIRST
     }
@@ -254,11 +253,7 @@ _SHARED: list[Processor] = [
 
 # At import, so that a logger made at the top of a module takes this chain; standard logging stays untouched.
 structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_SHARED,
-        _to_record,
-    ],
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, _to_record],
     wrapper_class=structlog.stdlib.BoundLogger,
     logger_factory=logging.getLogger,
     cache_logger_on_first_use=True,
