@@ -494,7 +494,9 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
 
 def test_every_alert_is_provoked() -> None:
     """But for the one that is only sent to see whether it arrives: tests/cli/test_cli_alerts.py."""
-    assert set(SCENARIOS) == {event.name for event in FOUND} | (set(RAISED) - {"test"}) | set(SETTLED_BY_PEOPLE)
+    assert set(SCENARIOS) == {event.name for event in FOUND} | (set(RAISED) - {"test"}) | set(
+        SETTLED_BY_PEOPLE
+    )
 
 
 def test_each_section_says_what_it_means_how_to_look_what_to_do_and_when_it_is_over() -> None:

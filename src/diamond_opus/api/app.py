@@ -11,6 +11,7 @@ from diamond_opus.api.middleware import Edge, Guard
 from diamond_opus.api.openapi import openapi_json
 from diamond_opus.api.operators import OperatorParts
 from diamond_opus.api.rate_limits import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER, RateLimiter
+from diamond_opus.api.request_log import RequestLog
 from diamond_opus.api.routes import make_bare_app
 from diamond_opus.readiness import Readiness
 
@@ -32,6 +33,7 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
     app.state.authenticator = Authenticator(dependencies)
     app.state.exporting = set()
     app.state.rate_limiter = RateLimiter(dependencies.clock, dependencies.rate_limits)
+    app.state.request_log = RequestLog()
     app.state.readiness = Readiness(dependencies.pool, dependencies.pending_migrations, dependencies.clock)
     app.state.openapi_json = openapi_json(dependencies.version)
     app.state.operators = OperatorParts(dependencies)
@@ -49,5 +51,5 @@ def create_app(dependencies: ApiDependencies) -> FastAPI:
         expose_headers=_READABLE_HEADERS,
         max_age=600,
     )
-    app.add_middleware(Edge, clock=dependencies.clock)
+    app.add_middleware(Edge, clock=dependencies.clock, request_log=app.state.request_log)
     return app

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from diamond_opus.api.answers import answer_error
 from diamond_opus.api.errors import ApiError, ErrorCode
 from diamond_opus.api.measure import Measured
-from diamond_opus.api.query_string import loggable_query
-from diamond_opus.api.routes import template_of
+from diamond_opus.api.request_log import Handled, RequestLog
+from diamond_opus.api.routes import PROBES, template_of
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.observability.logging import get_logger
@@ -25,7 +25,6 @@ MOST_BODY_BYTES = 1024 * 1024
 
 _GIVEN_TRACE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _DIGITS = re.compile(r"[0-9]+")
-_PROBES = frozenset({"/health", "/ready"})
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -42,9 +41,10 @@ class Edge:
     HEAD is answered as GET without the body.
     """
 
-    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, *, clock: Clock, request_log: RequestLog) -> None:
         self._app = app
         self._clock = clock
+        self._request_log = request_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,9 +79,21 @@ class Edge:
             try:
                 await self._app(inner, receive, send_finished)
             finally:
-                measured.ended(inner, self._clock.monotonic())
+                ended = self._clock.monotonic()
+                measured.ended(inner, ended)
                 _describe(recorded, inner, status)
-                _log_request(scope, status, self._clock.monotonic() - started)
+                self._request_log.note(
+                    Handled(
+                        self._clock.now(),
+                        trace.trace_id,
+                        scope["method"],
+                        scope["path"],
+                        scope["query_string"],
+                        status,
+                        ended - started,
+                        scope["state"].get("caller_name"),
+                    )
+                )
 
 
 class Guard:
@@ -141,8 +153,7 @@ def _trace_of(headers: Headers) -> tuple[Trace, Trace | None]:
 
 
 def _recorded(scope: Scope, trace: Trace, parent: Trace | None) -> AbstractContextManager[Span]:
-    """Probes come every few seconds, and tell nothing."""
-    if scope["path"] in _PROBES:
+    if scope["path"] in PROBES:
         return unrecorded(trace)
     method = scope["method"]
     return begin(trace, method, Kind.SERVER, {"http.request.method": method}, parent=parent)
@@ -156,22 +167,6 @@ def _describe(recorded: Span, scope: Scope, status: int) -> None:
     recorded.set({"http.route": route, "http.response.status_code": status or None})
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         recorded.fail(str(status))
-
-
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    """``status`` is 0 when the client went away before there was one."""
-    fields = {
-        "method": scope["state"]["called_method"],
-        "path": scope["path"],
-        "query": loggable_query(scope["query_string"]),
-        "status": status,
-        "duration_ms": round(seconds * 1000, 2),
-        "caller": scope["state"].get("caller_name"),
-    }
-    if scope["path"] in _PROBES and status == HTTPStatus.OK:
-        log.debug("request_handled", **fields)
-    else:
-        log.info("request_handled", **fields)
 
 
 def _announces_too_much(length: str) -> bool:

@@ -62,7 +62,10 @@ Parts = Annotated[OperatorParts, Depends(_parts_of)]
 
 @asynccontextmanager
 async def ended_with(app: FastAPI, stop: asyncio.Event | None = None) -> AsyncIterator[None]:
-    """While it serves: streams end when ``stop`` is set, all else that the application began ends with the block."""
+    """While it serves: streams end when ``stop`` is set, all else that the application began ends with the block.
+
+    Then the log has the last request too.
+    """
     parts = cast("OperatorParts", app.state.operators)
     stopping = asyncio.create_task(_end_streams(parts, stop)) if stop is not None else None
     try:
@@ -72,6 +75,7 @@ async def ended_with(app: FastAPI, stop: asyncio.Event | None = None) -> AsyncIt
             stopping.cancel()
         parts.events.close()
         await parts.background.close()
+        app.state.request_log.write()
 
 
 async def _end_streams(parts: OperatorParts, stop: asyncio.Event) -> None:

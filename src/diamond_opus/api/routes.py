@@ -28,6 +28,9 @@ from diamond_opus.api.schemas import Error
 
 PREFIX = "/api/v2"
 
+#: They come every few seconds and tell nothing, so that they are neither logged nor traced while all is well.
+PROBES = frozenset({"/health", "/ready"})
+
 #: What any route may answer; openapi.py leaves out what one cannot.
 COMMON_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {

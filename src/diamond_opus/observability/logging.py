@@ -3,9 +3,10 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from io import StringIO
 from operator import itemgetter
 from typing import Any, TextIO, cast
 
@@ -98,7 +99,7 @@ def configure_logging(
     """
     out = stream if stream is not None else sys.stderr
     readable = out.isatty() if as_json is None else not as_json
-    handler = logging.StreamHandler(out)
+    handler = _LineHandler(out)
     handler.setFormatter(
         make_formatter(service=service, worker_id=worker_id, readable=readable, colors=out.isatty())
     )
@@ -120,6 +121,19 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """What the block logs is written when it ends, together: to write a line takes half as long as to make it.
+
+    Other threads' lines wait for it, so that nothing may be awaited in there.
+    """
+    with ExitStack() as stack:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, _LineHandler):
+                stack.enter_context(handler.in_one_piece())
+        yield
+
+
 def make_formatter(
     *, service: str, worker_id: str | None = None, readable: bool, colors: bool = False
 ) -> logging.Formatter:
@@ -129,6 +143,25 @@ def make_formatter(
         [_clean, _spell_time, console] if readable else [_clean, _Identity(service, worker_id), _render_json]
     )
     return _LineFormatter([structlog.processors.format_exc_info, *render])
+
+
+class _LineHandler(logging.StreamHandler[TextIO]):
+    """Writes a line at once, or those of a block in one piece."""
+
+    @contextmanager
+    def in_one_piece(self) -> Iterator[None]:
+        self.acquire()
+        lines = StringIO()
+        stream, self.stream = self.stream, lines
+        try:
+            yield
+        finally:
+            self.stream = stream
+            # When nobody reads the log any more, logging itself gives its lines up as well.
+            with suppress(OSError, ValueError):
+                stream.write(lines.getvalue())
+                self.flush()
+            self.release()
 
 
 class _Fields(dict[str, Any]):
@@ -182,7 +215,9 @@ def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = datetime.now(UTC)
+    """Whoever writes a line later says when it was."""
+    if not isinstance(event.get("timestamp"), datetime):
+        event["timestamp"] = datetime.now(UTC)
     return event
 
 
