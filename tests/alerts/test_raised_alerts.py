@@ -1,19 +1,24 @@
 """What is raised is an incident and an error; what the database cannot take is told at once, and written later."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from alert_parts import deliverer, eventually, rows
 from alert_receiver import Receiver
+from diamond_opus.alerts import direct, raised
 from diamond_opus.alerts.channels import channels_of
+from diamond_opus.alerts.incidents import open_incident
 from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.alerts.raised import IncidentAlerts
-from diamond_opus.db.pool import Pool, open_pool
+from diamond_opus.db.pool import Connection, Pool, open_pool
 from diamond_opus.domain.clock import SystemClock
 
 RUN = str(UUID(int=7))
@@ -105,6 +110,86 @@ async def test_what_the_database_cannot_take_is_told_at_once_and_not_again(
     assert f"Incident: {incident_id}" in receiver.received[0]["message"]
     assert await rows(pool, "SELECT state, attempts FROM alert_deliveries") == [("delivered", 1)] * 2
     assert await rows(pool, "SELECT context->>'alert' FROM error_logs") == [("database_full",)]
+
+
+async def test_the_same_trouble_within_the_hour_is_told_when_the_database_stays_away(
+    pool: Pool, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was over between: whether it was, only the database knows, and it does not say."""
+    monkeypatch.setattr(direct, "_ASK_SECONDS", 0.3)
+    async with raising(pool, receiver.alert_url) as alerts:
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+            await eventually(lambda: len(receiver.received) == 1)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+        await rows(
+            pool,
+            "UPDATE incidents SET cleared_at = now(), resolved_at = now() WHERE event <> '' RETURNING id",
+        )
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+            await asyncio.sleep(0.1)
+            assert len(receiver.received) == 1
+            await eventually(lambda: len(receiver.received) == 2)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents WHERE resolved_at IS NULL"))
+    ids = [str(row[0]) for row in await rows(pool, "SELECT id FROM incidents ORDER BY opened_at")]
+    assert [_incident_of(message) for message in receiver.received] == ids
+
+
+async def test_processes_that_cannot_ask_each_other_tell_of_one_incident(
+    pool: Pool, receiver: Receiver
+) -> None:
+    async with AsyncExitStack() as stack:
+        each = [await stack.enter_async_context(raising(pool, receiver.alert_url)) for _ in range(3)]
+        async with no_room(pool):
+            await asyncio.gather(*(alerts.raise_alert(FULL) for alerts in each))
+            await eventually(lambda: len(receiver.received) == 3)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents WHERE occurrences = 3"))
+    [(incident_id,)] = await rows(pool, "SELECT id FROM incidents")
+    assert {_incident_of(message) for message in receiver.received} == {str(incident_id)}
+    await deliverer(pool, receiver.alert_url).turn()
+    assert len(receiver.received) == 3
+
+
+async def test_a_database_that_was_slow_and_took_it_is_told_by_the_outbox_alone(
+    pool: Pool, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raised, "_PATIENCE_SECONDS", 0.2)
+    async with raising(pool, receiver.alert_url) as alerts:
+        async with pool.connection() as conn, conn.transaction():
+            await conn.execute("LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE")
+            await alerts.raise_alert(FULL)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+    assert receiver.received == []
+    await deliverer(pool, receiver.alert_url).turn()
+    assert len(receiver.received) == 1
+
+
+async def test_a_commit_whose_answer_was_lost_is_told_with_the_id_it_was_written_with(
+    pool: Pool, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try finds it; and while there is none, what is told has the same id."""
+    asked: list[UUID | None] = []
+
+    async def open_and_lose(conn: Connection, alert: Alert, *, incident_id: UUID | None) -> UUID | None:
+        asked.append(incident_id)
+        opened = await open_incident(conn, alert, incident_id=incident_id)
+        if len(asked) == 1:
+            raise psycopg.OperationalError("the connection is lost")
+        return opened
+
+    monkeypatch.setattr(raised, "open_incident", open_and_lose)
+    async with raising(pool, receiver.alert_url) as alerts:
+        await alerts.raise_alert(FULL)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents"))
+    assert asked[0] is not None
+    assert set(asked) == {asked[0]}
+
+
+def _incident_of(message: dict[str, Any]) -> str:
+    found = re.search(r"^Incident: (\S+)$", message["message"], re.MULTILINE)
+    assert found
+    return found[1]
 
 
 async def test_what_nobody_could_be_told_directly_is_left_to_the_outbox(

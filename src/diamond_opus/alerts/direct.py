@@ -7,8 +7,10 @@ incident, so that the outbox does not tell it again.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import psycopg
 from psycopg import AsyncConnection
@@ -33,20 +35,24 @@ Record = Callable[[Connection, Alert, UUID | None], Awaitable[UUID | None]]
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _WRITE_SECONDS = 10.0
-_LAST_WRITE_SECONDS = 2.0
+#: The first try, before anybody is told, and the last one.
+_HASTY_WRITE_SECONDS = 2.0
 #: A process that ends waits so long for its first words to the channels.
 _CLOSE_SECONDS = 8.0
-#: An incident that was told directly is most likely the same when it is raised again within this time.
+#: An incident that was told directly is most likely the same when it is raised again within this time: the database
+#: knows, and is asked for so long before it is told once more.
 _SAME_FOR_SECONDS = 3600.0
+_ASK_SECONDS = 120.0
 
 
 @dataclass(slots=True)
 class _Carried:
-    """An alert on its way, and what each channel answered so far."""
+    """An alert on its way, to be told from ``tell_at`` on, and what each channel answered so far."""
 
     alert: Alert
     incident: Incident
     channels: Sequence[Channel]
+    tell_at: float
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     is_told: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,6 +60,14 @@ class _Carried:
         """Whether the channel has to be told, or told again: one lost answer is one more try."""
         outcomes = [answer.outcome for answer in self.answers.get(channel.name, ())]
         return Outcome.DELIVERED not in outcomes and outcomes.count(Outcome.UNKNOWN) < 2
+
+
+class _Written(Enum):
+    """What became of a try to write an incident."""
+
+    YES = auto()
+    NOT_YET = auto()
+    NEVER = auto()
 
 
 class Direct:
@@ -78,16 +92,23 @@ class Direct:
         self._carried: dict[tuple[str, str], tuple[_Carried, asyncio.Task[None]]] = {}
         self._told_at: dict[tuple[str, str], float] = {}
 
-    def carry(self, alert: Alert) -> bool:
-        """Take the alert over; False when its incident is on its way already."""
+    def carry(self, alert: Alert, *, written_as: UUID | None = None) -> bool:
+        """Take the alert over; False when its incident is on its way already.
+
+        ``written_as`` is the id it may have been written with, when nobody heard whether it was.
+        """
         key = (alert.event, alert.about)
         if key in self._carried:
             return False
         now = self._clock.monotonic()
         was_told = now - self._told_at.get(key, -_SAME_FOR_SECONDS) < _SAME_FOR_SECONDS
-        concerned = [] if was_told else [c for c in self._channels if alert.severity.reaches(c.least)]
-        self._told_at[key] = self._told_at[key] if was_told else now
-        carried = _Carried(alert, unwritten(alert, uuid4(), self._clock.now()), concerned)
+        incident_id = written_as or (uuid4() if was_told else _shared_id(alert, self._clock.now()))
+        carried = _Carried(
+            alert,
+            unwritten(alert, incident_id, self._clock.now()),
+            [channel for channel in self._channels if alert.severity.reaches(channel.least)],
+            tell_at=now + _ASK_SECONDS if was_told else now,
+        )
         task = asyncio.create_task(self._carry(carried))
         self._carried[key] = carried, task
         task.add_done_callback(lambda _: self._carried.pop(key, None))
@@ -106,18 +127,29 @@ class Direct:
     async def _write_last(self, carried: _Carried, task: "asyncio.Task[None]") -> None:
         if not task.done():
             await end(task)
-            await self._write(carried, seconds=_LAST_WRITE_SECONDS)
+            await self._write(carried, seconds=_HASTY_WRITE_SECONDS)
 
     async def _carry(self, carried: _Carried) -> None:
-        """Tell and write in turns, until it is written: then the outbox goes on."""
+        """Tell and write in turns, until it is written: then the outbox goes on.
+
+        A database that was only slow takes it at the second try, and knows whether it was told before.
+        """
+        written = await self._write(carried, seconds=_HASTY_WRITE_SECONDS)
+        if written is _Written.YES:
+            return
         pause = self._first_pause_seconds
         await self._tell(carried)
-        while not await self._write(carried):
+        while written is not _Written.NEVER and await self._write(carried) is _Written.NOT_YET:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
             await self._tell(carried)
 
     async def _tell(self, carried: _Carried) -> None:
+        now = self._clock.monotonic()
+        if now < carried.tell_at:
+            carried.is_told.set()  # it was, a while ago: nobody waits for it
+            return
+        self._told_at[carried.alert.event, carried.alert.about] = now
         message = render(carried.incident, Kind.OPENED, public_url=self._public_url)
         open_to = [channel for channel in carried.channels if carried.is_open_to(channel)]
         answers = await asyncio.gather(*(channel.send(message) for channel in open_to))
@@ -132,19 +164,23 @@ class Direct:
             )
         carried.is_told.set()
 
-    async def _write(self, carried: _Carried, *, seconds: float = _WRITE_SECONDS) -> bool:
-        """Whether there is nothing more to write: it is written, or never can be."""
+    async def _write(self, carried: _Carried, *, seconds: float = _WRITE_SECONDS) -> _Written:
         try:
             async with asyncio.timeout(seconds), self._pool.connection() as conn, conn.transaction():
                 await self._record(conn, carried.alert, carried.incident.id)
                 incident_id = await find_open(conn, carried.alert.event, carried.alert.about)
                 if incident_id is not None:
                     await self._write_answers(conn, carried, incident_id)
+        except psycopg.errors.UniqueViolation:
+            return (
+                _Written.NOT_YET
+            )  # another process writes the same one at this moment: the next time it is found
         except (TimeoutError, DiamondError, psycopg.Error, OSError) as error:
             if isinstance(error, TimeoutError | OSError) or is_outage(error):
-                return False
+                return _Written.NOT_YET
             log.exception("incident_never_recorded", alert=carried.alert.event)
-        return True
+            return _Written.NEVER
+        return _Written.YES
 
     async def _write_answers(self, conn: Connection, carried: _Carried, incident_id: UUID) -> None:
         """Through the states that they went through, as if the outbox had sent it."""
@@ -157,3 +193,8 @@ class Direct:
                 )
                 if claimed is not None:
                     await deliveries.settle(conn, claimed, answer)
+
+
+def _shared_id(alert: Alert, now: datetime) -> UUID:
+    """The same in every process that meets this trouble within the hour, for none can ask another."""
+    return uuid5(NAMESPACE_URL, f"{alert.event}\n{alert.about}\n{now:%Y-%m-%dT%H}")

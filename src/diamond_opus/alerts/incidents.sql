@@ -1,9 +1,14 @@
 -- name: open_incident
 -- One open row for an event and its subject, however many see the trouble and whenever: the partial unique index decides
 -- between those who see it at once. Who sees it again refreshes what is told of it, and it is not clearing up any more.
+-- An id that was given to an earlier one, which is over, is not given again.
 INSERT INTO incidents (id, event, subject, severity, title, text, facts, run_id, since)
 VALUES (
-    coalesce(%(id)s, gen_random_uuid()), %(event)s, %(subject)s, %(severity)s, %(title)s, %(text)s, %(facts)s,
+    coalesce(
+        CASE WHEN NOT EXISTS (SELECT FROM incidents AS earlier WHERE earlier.id = %(id)s::uuid) THEN %(id)s::uuid END,
+        gen_random_uuid()
+    ),
+    %(event)s, %(subject)s, %(severity)s, %(title)s, %(text)s, %(facts)s,
     %(run_id)s, coalesce(%(since)s, clock_timestamp())
 )
 ON CONFLICT (event, subject) WHERE resolved_at IS NULL DO UPDATE
@@ -77,10 +82,10 @@ WHERE event = %(event)s
   AND subject = %(subject)s
   AND resolved_at IS NULL;
 
--- name: mark_seen
+-- name: mark_not_over
+-- Or nobody could look; it is not seen for that.
 UPDATE incidents
-SET cleared_at = NULL,
-    last_seen_at = clock_timestamp()
+SET cleared_at = NULL
 WHERE id = %(id)s
   AND resolved_at IS NULL;
 

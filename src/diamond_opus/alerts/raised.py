@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -61,12 +62,14 @@ class IncidentAlerts:
 
     async def raise_alert(self, alert: Alert) -> None:
         """Never raises, and takes 4 s at most."""
+        incident_id: UUID | None = None
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS), self._pool.connection() as conn:
-                is_new = await self._record(conn, alert, None) is not None
+                incident_id = uuid4()
+                is_new = await self._record(conn, alert, incident_id) is not None
         except Exception as error:  # whatever it is, a person has to know of the alert
             dated = replace(alert, since=alert.since or self._clock.now())
-            is_new = self._direct.carry(dated)
+            is_new = self._direct.carry(dated, written_as=incident_id if _may_be_written(error) else None)
             log.warning("incident_not_recorded", alert=alert.event, reason=f"{type(error).__name__}: {error}")
         if is_new:
             await self._log.raise_alert(alert)
@@ -88,3 +91,8 @@ class IncidentAlerts:
                     context={name: value for name, value in context.items() if value is not None},
                 )
         return opened
+
+
+def _may_be_written(error: Exception) -> bool:
+    """What the server refuses it has not written; of a commit whose answer was lost nobody knows."""
+    return isinstance(error, TimeoutError) or (isinstance(error, psycopg.Error) and error.sqlstate is None)
