@@ -390,7 +390,7 @@ async def test_a_test_that_two_make_at_once_is_two_incidents(pool: Pool, receive
     assert len(receiver.received) == 4
 
 
-async def test_a_test_that_is_broken_off_is_over_and_nobody_sends_it_later(
+async def test_of_a_test_that_is_broken_off_the_end_is_told_and_nothing_else_later(
     pool: Pool, receiver: Receiver
 ) -> None:
     receiver.answer_with("hangs", always=200)
@@ -402,13 +402,14 @@ async def test_a_test_that_is_broken_off_is_over_and_nobody_sends_it_later(
         await proving
     assert await rows(pool, "SELECT resolution FROM incidents") == [("the test was broken off",)]
     await _let_lapse(pool)
-    await worker.turn()
-    assert len(receiver.received) == 1
-    assert await states(pool) == [("opened", "unknown")]
+    for _ in range(2):
+        await worker.turn()
+    assert len(receiver.received) == 2
+    assert await states(pool) == [("opened", "unknown"), ("resolved", "delivered")]
 
 
-async def test_a_test_whose_process_died_is_sent_by_nobody(pool: Pool, receiver: Receiver) -> None:
-    """Not its beginning, not to a channel that is new, and not its end when a person settles it."""
+async def test_of_a_test_whose_process_died_only_the_end_is_told(pool: Pool, receiver: Receiver) -> None:
+    """Not its beginning, and nothing to a channel that is new."""
     incident_id = await begin(pool, TEST)
     gone = channels_of(f"info={receiver.alert_url}")
     async with pool.connection() as conn, conn.transaction():
@@ -417,10 +418,11 @@ async def test_a_test_whose_process_died_is_sent_by_nobody(pool: Pool, receiver:
     await _let_lapse(pool)
     worker = deliverer(pool, f"info={receiver.alert_url} new:info={receiver.alert_url}new")
     await worker.turn()
+    assert receiver.received == []
     await finish(pool, incident_id)
     await worker.turn()
-    assert receiver.received == []
-    assert await states(pool) == [("opened", "unknown")]
+    assert len(receiver.received) == 1
+    assert await states(pool) == [("opened", "unknown"), ("resolved", "delivered")]
 
 
 async def _let_lapse(pool: Pool) -> None:

@@ -35,8 +35,9 @@ DUTY = "alerts"
 DUTY_LEASE_SECONDS = 15.0
 LEASE_SECONDS = 3 * LONGEST_SEND_SECONDS
 
-#: What a channel is sent in one turn: more than a bad night has, and not so much that others wait for it.
+#: What a channel is sent in one turn: more than a bad night has; and for how long, for the others wait for it.
 _MOST_IN_A_TURN = 20
+_LONGEST_TURN_SECONDS = 20.0
 #: How long a process that is asked to stop waits for what it is sending, or for the end of its test.
 _GRACE_SECONDS = 5.0
 
@@ -121,7 +122,8 @@ class Deliverer:
         await asyncio.gather(*(self._serve(channel) for channel in self._channels))
 
     async def _serve(self, channel: Channel) -> None:
-        """One message after the other, until none is due; one that fails ends the channel's turn."""
+        """One message after the other, until none is due or its time is over; one that fails ends the turn."""
+        ends_at = self._clock.monotonic() + _LONGEST_TURN_SECONDS
         for _ in range(_MOST_IN_A_TURN):
             async with self._pool.connection() as conn:
                 claimed = await deliveries.claim(conn, channel.name, lease_seconds=self._lease_seconds)
@@ -129,7 +131,7 @@ class Deliverer:
                 return
             answer = await self._send(channel, claimed)
             await self._settle(claimed, answer)
-            if answer.outcome is not Outcome.DELIVERED:
+            if answer.outcome is not Outcome.DELIVERED or self._clock.monotonic() > ends_at:
                 return
 
     async def _send(self, channel: Channel, claimed: Claimed) -> Answer:

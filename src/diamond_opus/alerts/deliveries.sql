@@ -34,14 +34,14 @@ WHERE id = ANY(%(ids)s)
   AND addressed_at IS NULL;
 
 -- name: add_resolved
--- Who was told of the beginning, or will be, is told of the end; of a test's only by who makes it. now(), for an index
--- serves no time that differs from row to row, and this is asked every 5 s.
+-- Who was told of the beginning, or will be, is told of the end. now(), for an index serves no time that differs from row
+-- to row, and this is asked every 5 s.
 INSERT INTO alert_deliveries (incident_id, kind, channel)
 SELECT o.incident_id, 'resolved', o.channel
 FROM incidents AS i
 JOIN alert_deliveries AS o ON o.incident_id = i.id AND o.kind = 'opened'
 WHERE i.resolved_at > now() - %(window)s::interval
-  AND CASE WHEN %(incident_id)s::uuid IS NULL THEN i.event <> 'test' ELSE i.id = %(incident_id)s END
+  AND (%(incident_id)s::uuid IS NULL OR i.id = %(incident_id)s)
   AND o.channel = ANY(%(channels)s)
   AND o.state <> 'abandoned'
   AND NOT EXISTS (

@@ -145,9 +145,9 @@ async def refresh(conn: Connection, alert: Alert) -> None:
     await conn.execute(QUERIES["refresh"], {**values, "facts": Jsonb(_facts(alert))})
 
 
-async def mark_seen(conn: Connection, incident_id: UUID) -> None:
-    """It was not over after all."""
-    await conn.execute(QUERIES["mark_seen"], {"id": incident_id})
+async def mark_not_over(conn: Connection, incident_id: UUID) -> None:
+    """It is still so, or nobody could look: the time in which it is not seen begins anew."""
+    await conn.execute(QUERIES["mark_not_over"], {"id": incident_id})
 
 
 async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: str) -> bool:
