@@ -137,6 +137,8 @@ async def test_the_supplier_its_budget_incidents_deliveries_and_upkeep_are_told(
 
     assert told["diamond_supplier_state", ("nivoda", "refusing")] == 1
     assert told["diamond_supplier_state", ("nivoda", "answering")] == 0
+    await execute(pool, "UPDATE supplier_health SET seen_at = now() - interval '6 minutes'")
+    assert (await scrape(Gauges(pool, SystemClock())))["diamond_supplier_state", ("nivoda", "refusing")] == 0
     assert told["diamond_supplier_budget_requests_per_second", ()] == 12.5
     assert told["diamond_supplier_budget_pause_seconds", ()] == pytest.approx(60, abs=30)
     assert told["diamond_incidents_open", ("dead_letters", "error")] == 2

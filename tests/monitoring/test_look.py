@@ -206,6 +206,26 @@ async def test_a_watermark_that_a_completed_run_did_not_move_is_stuck(world: Wor
     assert await look(world) == []
 
 
+async def test_a_run_that_was_planned_in_the_future_is_followed_by_later_ones(world: World) -> None:
+    """The database's clock was ahead, and was set back while it ran."""
+    ahead = await world.run()
+    await world.rows(
+        "UPDATE run_metadata SET started_at = started_at + interval '30 days', watermark_after = NULL"
+    )
+    await world.rows(
+        "INSERT INTO incidents (event, subject, severity, title, text, run_id)"
+        " VALUES ('watermark_ahead', 'nivoda', 'error', 't', 'x', %s)",
+        ahead.run_id,
+    )
+    assert (await find(world, "watermark_stuck")).about == str(ahead.run_id)
+
+    await world.run()
+
+    assert await look(world) == []
+    now = await world.value("SELECT clock_timestamp()")
+    assert (await Lookout(world.pool, world.queues, LIMITS, [FEED]).look(now)).still == set()
+
+
 async def test_a_database_near_its_limit_is_told_in_gigabytes(world: World) -> None:
     size = await world.value("SELECT pg_database_size(current_database())")
     assert await look(world, replace(LIMITS, database_bytes=size * 1.2)) == []

@@ -1,6 +1,7 @@
 -- name: still_so
 -- Of the incidents that were opened where their trouble arose, those that are not over. What a person has to settle stays
--- until he says so: diamond alerts resolve.
+-- until he says so: diamond alerts resolve. A run that was planned while the database's clock was ahead has begun after
+-- those that follow it: the incident's own time counts then.
 SELECT i.id
 FROM incidents AS i
 LEFT JOIN run_metadata AS r ON r.run_id = i.run_id
@@ -14,7 +15,7 @@ WHERE i.resolved_at IS NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
-                AND later.started_at > r.started_at
+                AND later.started_at > least(r.started_at, i.opened_at)
                 AND later.state = 'completed'
                 AND NOT later.is_replay
           )
@@ -32,7 +33,7 @@ WHERE i.resolved_at IS NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
-                AND later.started_at > r.started_at
+                AND later.started_at > least(r.started_at, i.opened_at)
                 AND later.state = 'completed'
                 AND later.run_type = 'full'
                 AND NOT later.is_replay
@@ -45,7 +46,7 @@ WHERE i.resolved_at IS NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
-                AND later.started_at >= r.started_at
+                AND later.started_at >= least(r.started_at, i.opened_at)
                 AND later.state = 'completed'
                 AND later.watermark_after IS NOT NULL
           )
@@ -56,7 +57,7 @@ WHERE i.resolved_at IS NULL
           AND NOT EXISTS (
               SELECT FROM run_metadata AS later
               WHERE later.feed = r.feed
-                AND later.started_at > r.started_at
+                AND later.started_at > least(r.started_at, i.opened_at)
                 AND later.expected_records > 0
           )
       )
@@ -191,7 +192,8 @@ WHERE state = 'login_failed';
 -- name: budget_exhausted
 -- Whoever books a slot now waits for it longer than any answer takes; or the rate is as low as it gets, and in use.
 SELECT
-    account AS subject, account, coalesce(last_backoff_at, updated_at) AS since, round(rate::numeric, 2) AS rate,
+    account AS subject, account,
+    CASE WHEN rate <= 0.25 THEN coalesce(last_backoff_at, updated_at) ELSE updated_at END AS since, round(rate::numeric, 2) AS rate,
     round(extract(EPOCH FROM greatest(next_slot_at - %(now)s, interval '0')))::bigint AS wait_seconds
 FROM request_budget
 WHERE next_slot_at > %(now)s + interval '60 seconds'
@@ -208,7 +210,7 @@ FROM (
     WHERE state = 'completed'
       AND NOT forced
       AND NOT is_replay
-    ORDER BY feed, started_at DESC
+    ORDER BY feed, completed_at DESC
 ) AS newest
 WHERE newest.watermark_after IS NULL
    OR newest.watermark_after < newest.updated_to;

@@ -125,7 +125,7 @@ FOUND = (
         "dead_letters",
         Severity.WARNING,
         "{letters} messages of {subject} were set aside",
-        "Nobody could handle them. The newest says: {reason}. Messages only wake; the sweeper wakes again what is due.",
+        "Nobody could handle them. The oldest says: {reason}. Messages only wake; the sweeper wakes again what is due.",
         "A release that cannot read the messages of another, or a process that dies over and over.",
         "Look at them and replay them: POST /api/v2/triggers/replay-dead-letters",
         "/dead-letters",

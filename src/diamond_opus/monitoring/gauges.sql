@@ -57,7 +57,9 @@ UNION ALL
 SELECT 'diamond_queue_dead_letters', ARRAY[name], dead
 FROM queues
 UNION ALL
-SELECT 'diamond_supplier_state', ARRAY[h.feed, s.state], (h.state = s.state)::int
+-- A refusal that nobody has met for a while says nothing of now: whoever met it has ended, and nobody asks.
+SELECT 'diamond_supplier_state', ARRAY[h.feed, s.state],
+    (h.state = s.state AND (h.state <> 'refusing' OR h.seen_at > clock_timestamp() - interval '5 minutes'))::int
 FROM supplier_health AS h, unnest(%(supplier_states)s::text[]) AS s (state)
 UNION ALL
 SELECT 'diamond_supplier_budget_requests_per_second', ARRAY[]::text[], rate

@@ -142,7 +142,7 @@ class Lookout:
             letters = await queue.dead_letters(limit=_MOST_DEAD_LETTERS)
             if letters:
                 count = f"{len(letters)} or more" if len(letters) == _MOST_DEAD_LETTERS else str(len(letters))
-                reason = letters[-1].reason
+                reason = letters[0].reason
                 found.append({"subject": name, "since": now, "letters": count, "reason": reason})
         return found
 

@@ -14,7 +14,7 @@ from diamond_opus.alerts.incidents import (
     count_lately,
     list_open,
     mark_cleared,
-    mark_seen,
+    mark_not_over,
     refresh,
     resolve_incident,
 )
@@ -105,7 +105,7 @@ class IncidentWatch:
                 await self._end(incident)
             elif incident.cleared_at is not None:
                 async with self._pool.connection() as conn:
-                    await mark_seen(conn, incident.id)
+                    await mark_not_over(conn, incident.id)
 
     async def _tell_outage(self, error: Exception) -> None:
         """Who had the duty tells it; the others, who may be as many, only when it lasts for longer."""
