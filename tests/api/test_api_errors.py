@@ -283,6 +283,7 @@ async def test_a_body_over_one_megabyte_is_refused_whether_announced_or_not(api:
         ({"X-Trace-Id": "short"}, None),
         ({"X-Trace-Id": "x" * 65}, None),
         ({"X-Trace-Id": "line\tbreak"}, None),
+        ({"X-Trace-Id": f"dk_{'A' * 43}"}, None),
         ({"traceparent": "00-nonsense"}, None),
         ({}, None),
     ],

@@ -122,6 +122,15 @@ async def test_the_last_request_is_in_the_log_when_serving_has_ended(
     assert [line["path"] for line in out.lines() if line["event"] == "request_handled"] == ["/nothing"]
 
 
+async def test_a_request_that_was_cancelled_after_the_end_is_in_the_log_too(out: Out) -> None:
+    requests = RequestLog()
+    requests.note(FIRST)
+    requests.close()
+    assert out.traces() == ["trace-of-first"]
+    requests.note(SECOND)
+    assert out.traces() == ["trace-of-first", "trace-of-second"]
+
+
 async def test_a_probe_that_is_well_is_told_at_debug_alone(out: Out) -> None:
     requests = RequestLog()
     requests.note(PROBE)

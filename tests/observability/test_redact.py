@@ -41,6 +41,8 @@ SECRET = "hunter2-Zq9"
         f"sent eyJhbGciOiJIUzI1NiJ9.{SECRET}AAAAAAAA.{SECRET}",
         f"POST https://hooks.slack.com/services/T0/B0/{SECRET} failed",
         f"cookie: session={SECRET}",
+        f"dk_{SECRET:A<43}",
+        f"/api/v2/diamonds/dk_{SECRET:A<43}",
     ],
 )
 def test_a_secret_inside_a_text_is_masked(text: str) -> None:

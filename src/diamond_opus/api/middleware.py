@@ -18,6 +18,7 @@ from diamond_opus.api.routes import PROBES, template_of
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.error_log import record_exception
 from diamond_opus.observability.logging import get_logger
+from diamond_opus.observability.redact import clean_text
 from diamond_opus.observability.trace import Trace, new_trace, parse_traceparent
 from diamond_opus.observability.tracing import Kind, Span, begin, unrecorded
 
@@ -146,7 +147,7 @@ class Guard:
 def _trace_of(headers: Headers) -> tuple[Trace, Trace | None]:
     """The request's own place, and the caller's that it belongs to, if there is one."""
     given = headers.get("x-trace-id", "")
-    if _GIVEN_TRACE_ID.fullmatch(given):
+    if _GIVEN_TRACE_ID.fullmatch(given) and clean_text(given) == given:  # no key in the wrong header
         return new_trace(given), None
     parent = parse_traceparent(headers.get("traceparent"))
     return (parent.child() if parent else new_trace()), parent

@@ -75,7 +75,7 @@ async def ended_with(app: FastAPI, stop: asyncio.Event | None = None) -> AsyncIt
             stopping.cancel()
         parts.events.close()
         await parts.background.close()
-        app.state.request_log.write()
+        app.state.request_log.close()
 
 
 async def _end_streams(parts: OperatorParts, stop: asyncio.Event) -> None:

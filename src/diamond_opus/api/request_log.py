@@ -57,21 +57,27 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._waiting: list[Handled] = []
+        self._is_closed = False
 
     def note(self, handled: Handled) -> None:
         """Written within ``LATEST_SECONDS``; what failed is written now, and what waits before it."""
         if not log.isEnabledFor(handled.level):
             return
         self._waiting.append(handled)
-        if handled.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if self._is_closed or handled.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.write()
         elif len(self._waiting) == 1:
             # In a context of its own: the lines are not about the request that is at work now.
             asyncio.get_running_loop().call_later(LATEST_SECONDS, self.write, context=Context())
 
     def write(self) -> None:
-        """All that wait; the end of serving calls it too."""
+        """All that wait."""
         waiting, self._waiting = self._waiting, []
         with in_one_piece():
             for handled in waiting:
                 handled.write()
+
+    def close(self) -> None:
+        """No timer comes any more: write what waits, and from now on what is noted at once."""
+        self._is_closed = True
+        self.write()

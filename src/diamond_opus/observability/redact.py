@@ -29,6 +29,8 @@ _SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:[\w-]+ +)?[^\s\"',;}\]]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer +)[\w.~+/=-]{16,}"), rf"\1{MASK}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), MASK),
+    # A key of our own API, wherever its holder put it by mistake: in a path, in a trace id.
+    (re.compile(r"\bdk_[\w-]{43}"), MASK),
     (
         re.compile(
             r"(?i)((?:(?:password|passwd|pwd|secret|token|cookie|(?:api|access|account|private|hmac)[_-]?key)s?|sig(?:nature)?)"
@@ -39,8 +41,8 @@ _SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(https?://(?:hooks\.slack\.com|[\w.-]+\.webhook\.office\.com)/)[^\s\"']+"), rf"\1{MASK}"),
 )
 #: What every one of these patterns needs: most texts have none of it, and these patterns cost ten times as much as one.
-_MAY_HOLD_SECRET = re.compile(r"(?i)[:=]|eyJ|bearer")
-#: Words, numbers, ids and paths, as most texts are: each of these patterns needs another character, or "eyJ".
+_MAY_HOLD_SECRET = re.compile(r"(?i)[:=]|eyJ|dk_|bearer")
+#: Words, numbers, ids and paths, as most texts are: each of these patterns needs another character, eyJ or dk_.
 _HARMLESS = re.compile(r"[\w/,+.-]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -55,7 +57,7 @@ def clean_text(text: str, *, limit_bytes: int = VALUE_LIMIT_BYTES, keep_end: boo
     >>> clean_text("postgresql://diamond:hunter2@db:5432/opus refused")
     'postgresql://diamond:***@db:5432/opus refused'
     """
-    if len(text) <= limit_bytes and _HARMLESS.fullmatch(text) and "eyJ" not in text:
+    if len(text) <= limit_bytes and _HARMLESS.fullmatch(text) and "eyJ" not in text and "dk_" not in text:
         return text
     if len(text) > _WORK_LIMIT_CHARACTERS:
         half = _WORK_LIMIT_CHARACTERS // 2
