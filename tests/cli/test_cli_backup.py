@@ -1,6 +1,7 @@
 """``diamond backup`` and ``diamond restore``: what was there comes back, and the next run knows what it lacks."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from typer.testing import CliRunner, Result
 
+from diamond_opus.cli import backup
 from diamond_opus.cli.app import app
 from diamond_opus.cli.doctor import Verdict, examine
 from diamond_opus.db.dump import DumpFailed, dump_database, restore_database
@@ -144,6 +146,19 @@ def test_a_backup_replaces_nothing_and_a_failed_one_leaves_nothing_but_its_recor
     [told] = asyncio.run(rows(database_url, "SELECT task, error FROM upkeep"))
     assert told["task"] == "backup"
     assert "exists already" in told["error"]
+
+
+def test_a_backup_that_the_disk_refuses_leaves_its_record(
+    use: USE, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(backup, "dump_database", refuse)
+    use(database_url=database_url)
+    assert isinstance(invoke("backup", str(tmp_path / "a.dump")).exception, OSError)
+    [told] = asyncio.run(rows(database_url, "SELECT task, error FROM upkeep"))
+    assert (told["task"], "No space left" in told["error"]) == ("backup", True)
 
 
 def test_a_stopped_backup_leaves_nothing(database_url: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 
 from diamond_opus.cli.pipeline import JsonOption
@@ -17,8 +18,11 @@ from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.maintain import upkeep
+from diamond_opus.observability.logging import get_logger
 from diamond_opus.settings import Settings
 from diamond_opus.wiring import migrate_database, open_database
+
+log = get_logger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +70,11 @@ async def _back_up(settings: Settings, file: Path) -> Dump:
         started = time.monotonic()
         try:
             made = await dump_database(url, file, bin_folder=settings.diamond_postgres_bin, stop=stop)
-        except DiamondError as error:
-            await _write(url, {"file": file.name}, seconds=time.monotonic() - started, error=str(error))
+        except (DiamondError, OSError) as error:
+            try:
+                await _write(url, {"file": file.name}, seconds=time.monotonic() - started, error=str(error))
+            except (DiamondError, psycopg.Error) as unwritten:  # why the backup failed says more
+                log.warning("backup_not_recorded", reason=str(unwritten))
             raise
         # Afterwards: a row that the backup itself holds would say there that it never ended.
         seconds = time.monotonic() - started
