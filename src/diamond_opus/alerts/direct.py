@@ -136,6 +136,7 @@ class Direct:
         """
         written = await self._write(carried, seconds=_HASTY_WRITE_SECONDS)
         if written is _Written.YES:
+            carried.is_told.set()  # by the outbox, soon: nobody waits for it here
             return
         pause = self._first_pause_seconds
         await self._tell(carried)
