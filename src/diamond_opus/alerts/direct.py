@@ -173,9 +173,8 @@ class Direct:
                 if incident_id is not None:
                     await self._write_answers(conn, carried, incident_id)
         except psycopg.errors.UniqueViolation:
-            return (
-                _Written.NOT_YET
-            )  # another process writes the same one at this moment: the next time it is found
+            # Another process writes the same one at this moment; the next time it is found.
+            return _Written.NOT_YET
         except (TimeoutError, DiamondError, psycopg.Error, OSError) as error:
             if isinstance(error, TimeoutError | OSError) or is_outage(error):
                 return _Written.NOT_YET

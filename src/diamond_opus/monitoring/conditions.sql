@@ -193,7 +193,8 @@ WHERE state = 'login_failed';
 -- Whoever books a slot now waits for it longer than any answer takes; or the rate is as low as it gets, and in use.
 SELECT
     account AS subject, account,
-    CASE WHEN rate <= 0.25 THEN coalesce(last_backoff_at, updated_at) ELSE updated_at END AS since, round(rate::numeric, 2) AS rate,
+    CASE WHEN rate <= 0.25 THEN coalesce(last_backoff_at, updated_at) ELSE updated_at END AS since,
+    round(rate::numeric, 2) AS rate,
     round(extract(EPOCH FROM greatest(next_slot_at - %(now)s, interval '0')))::bigint AS wait_seconds
 FROM request_budget
 WHERE next_slot_at > %(now)s + interval '60 seconds'
