@@ -45,6 +45,7 @@ class Command:
             cwd=self.folder,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            preexec_fn=_hear_ctrl_c,
         )
         try:
             yield Started(process)
@@ -99,3 +100,8 @@ class Started:
         SECRETS.look(complaints.decode(), "a process")
         assert self.process.returncode is not None
         return self.process.returncode, complaints.decode()
+
+
+def _hear_ctrl_c() -> None:
+    """As at a terminal: what a shell starts in the background ignores it, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
