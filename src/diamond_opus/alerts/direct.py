@@ -31,7 +31,7 @@ from diamond_opus.observability.logging import get_logger
 
 log = get_logger(__name__)
 
-Record = Callable[[Connection, Alert, UUID | None], Awaitable[UUID | None]]
+Record = Callable[[Connection, Alert, UUID], Awaitable[UUID | None]]
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _WRITE_SECONDS = 10.0

@@ -78,7 +78,7 @@ class IncidentAlerts:
         """Give what is told directly a few seconds more, and end it."""
         await self._direct.close()
 
-    async def _record(self, conn: Connection, alert: Alert, incident_id: UUID | None) -> UUID | None:
+    async def _record(self, conn: Connection, alert: Alert, incident_id: UUID) -> UUID | None:
         """Incident and error together: whoever finds the one finds the other."""
         async with conn.transaction():
             opened = await open_incident(conn, alert, incident_id=incident_id)
