@@ -21,7 +21,7 @@ from diamond_opus.cli.running import trace_statement
 from diamond_opus.db.observed import observe_statements
 from diamond_opus.db.pool import open_pool
 from diamond_opus.domain.clock import ManualClock
-from diamond_opus.domain.errors import ConfigurationError, Retryable
+from diamond_opus.domain.errors import ConfigurationError, Retryable, Superseded
 from diamond_opus.observability import tracing
 from diamond_opus.observability.trace import current_trace, new_trace, run_root, use_trace
 from diamond_opus.observability.tracing import begin, leaf, span
@@ -29,8 +29,9 @@ from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.settings import load_settings, otel_variables
 from diamond_opus.simulator.faults import Fault
 from diamond_opus.simulator.server import Simulator
-from pipeline_builders import Pool, run_to_end, simulated_pipeline
+from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
 from pipeline_processes import SMALL_STEPS, Processes, inventory, newest_run
+from pipeline_supplier import ScriptedSupplier, stones
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 from otlp_receiver import Receiver, receiving
@@ -123,6 +124,26 @@ async def test_a_run_in_one_process_with_queues_in_its_memory_is_one_trace(
         assert (run.trace_id, planning.span_id) in consumer.links or collector.by_id()[
             consumer.links[0][1]
         ].name == "partition attempt"
+
+
+async def test_a_consolidator_that_finds_its_run_called_off_has_not_failed(
+    pool: Pool, collector: Receiver
+) -> None:
+    world = World(pool, ScriptedSupplier(stones(30)), consolidator_batch_size=10, consolidator_concurrency=1)
+    run = await world.read_run()
+    with recording(collector.url):
+        async with world.pool.connection() as conn, conn.transaction():
+            # What every batch writes last is held: the run is called off before the second one asks for its state.
+            await conn.execute(b"LOCK TABLE dataset_versions")
+            consolidating = asyncio.create_task(world.process.consolidator().consolidate(run.run_id))
+            await world.somebody_waits_for_a_lock()
+            await world.rows("UPDATE run_metadata SET state = 'cancelled' WHERE run_id = %s", run.run_id)
+        await consolidating
+
+    batches = collector.named("consolidate batch")
+    assert [each.failed for each in batches] == [None, None]
+    assert batches[1].attributes["superseded"] == f"run {run.run_id} is cancelled"
+    assert [each.failed for each in collector.named("consolidate")] == [None]
 
 
 async def test_a_partition_that_fails_says_why_and_its_next_attempt_is_no_part_of_it(
@@ -223,6 +244,8 @@ async def test_a_span_inside_and_the_log_agree_on_trace_and_parent(collector: Re
             raise Retryable("http://user:hush-hush@db/ failed: password=hush-hush")
         with pytest.raises(asyncio.CancelledError), begin(new_trace(), "stopped"):
             raise asyncio.CancelledError
+        with pytest.raises(Superseded), begin(new_trace(), "left"):
+            raise Superseded("another process does it now")
 
     [outer_span], [leaf_span] = collector.named("outer"), collector.named("leaf")
     assert place is not None
@@ -236,6 +259,8 @@ async def test_a_span_inside_and_the_log_agree_on_trace_and_parent(collector: Re
     assert collector.named("failing")[0].attributes["error.type"] == "Retryable"
     [stopped] = collector.named("stopped")
     assert (stopped.failed, stopped.attributes["cancelled"]) == (None, True)
+    [left] = collector.named("left")
+    assert (left.failed, left.attributes["superseded"]) == (None, "another process does it now")
     assert "hush-hush" not in repr(collector.spans)
 
 

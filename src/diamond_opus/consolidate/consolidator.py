@@ -20,7 +20,7 @@ from diamond_opus.consolidate.removal import remove_missing
 from diamond_opus.db.errors import is_outage, outages_are_retryable
 from diamond_opus.db.pool import run_in_transaction
 from diamond_opus.domain.clock import Clock
-from diamond_opus.domain.errors import DiamondError, Fatal, Retryable
+from diamond_opus.domain.errors import DiamondError, Fatal, Retryable, Superseded
 from diamond_opus.failures import FullDisk, SupplierOutage, tell_failures
 from diamond_opus.feeds.protocol import StoneMapper, StoneSource
 from diamond_opus.observability import metrics
@@ -31,7 +31,7 @@ from diamond_opus.queue.protocol import Received
 from diamond_opus.runs import consolidating
 from diamond_opus.runs import store as runs
 from diamond_opus.runs.keeping import keep_while
-from diamond_opus.runs.model import LeaseLost, Run, RunRefused, RunState, RunType
+from diamond_opus.runs.model import Run, RunRefused, RunState, RunType
 from diamond_opus.watermark.protocol import Watermark, WatermarkStore, WatermarkUnavailable, advance
 
 log = get_logger("consolidate")
@@ -60,7 +60,7 @@ class ConsolidationSettings:
 _CAUSED_BY_VALUES = ("22", "23", "54", "P0")
 
 
-class _RunOver(DiamondError):
+class _RunOver(Superseded):
     """The run was cancelled or ended while its stones were consolidated."""
 
 
@@ -145,7 +145,7 @@ class Consolidator:
             try:
                 await self._drain(run)
                 await self._finalise(run)
-            except (_RunOver, LeaseLost) as stop:
+            except Superseded as stop:
                 log.info("consolidation_left", run_id=run_id, reason=str(stop))
             except (DiamondError, psycopg.Error, OSError) as error:
                 work.fail(type(error).__name__, str(error))

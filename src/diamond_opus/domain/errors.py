@@ -1,4 +1,4 @@
-"""What a caller does with a failure: the three answers every error of this package gives."""
+"""What a caller does with a failure: the answers every error of this package gives."""
 
 from dataclasses import dataclass
 
@@ -25,6 +25,10 @@ class Skippable(DiamondError):
 
 class Fatal(DiamondError):
     """The same call can never succeed; a person has to change something first."""
+
+
+class Superseded(DiamondError):
+    """Others do this work now, or it was called off or ended: what is not committed is given up, and nothing failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from diamond_opus.domain.errors import ConfigurationError
+from diamond_opus.domain.errors import ConfigurationError, Superseded
 from diamond_opus.observability.trace import Trace, current_trace, run_root, use_trace
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -245,8 +245,10 @@ class _Live(Span):
             self._using.__exit__(None, None, None)
         if self._recording is None:
             return
-        # A cancellation is somebody's wish, no failure of the work.
-        if isinstance(error, Exception):
+        # A cancellation is somebody's wish, and what others do now is done: no failures of the work.
+        if isinstance(error, Superseded):
+            self._recording.set({"superseded": str(error)})
+        elif isinstance(error, Exception):
             self._recording.fail(type(error).__name__, str(error))
         elif error is not None:
             self._recording.set({"cancelled": True})

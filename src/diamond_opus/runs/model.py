@@ -28,7 +28,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from diamond_opus.domain.errors import DiamondError
+from diamond_opus.domain.errors import DiamondError, Superseded
 
 
 class RunType(StrEnum):
@@ -67,7 +67,7 @@ class PartitionState(StrEnum):
     FAILED = "failed"
 
 
-class LeaseLost(DiamondError):
+class LeaseLost(Superseded):
     """The lease of a partition or of a finalisation is no longer ours: what was not committed is given up."""
 
 
