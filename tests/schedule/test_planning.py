@@ -281,6 +281,27 @@ async def test_a_watermark_of_another_state_of_the_database_is_not_believed(worl
     assert world.alerts.events == ["watermark_ahead"]
 
 
+async def test_a_run_that_was_active_in_the_backup_does_not_make_it_believed(world: World) -> None:
+    """It goes on after the restore and finds the later watermark: it has not read up to there."""
+    world.watermarks = MemoryWatermarkStore()
+    world.process = world.another_process()
+    await world.run(RunType.FULL)
+    active = await world.plan(RunType.INCREMENTAL)
+    present = await world.watermarks.read(FEED)
+    assert present is not None
+    later = Watermark(datetime.now(UTC) + timedelta(milliseconds=1), str(uuid4()), None)
+    await world.watermarks.write(FEED, later, expected_version=present.version)
+    assert (await world.finish(active.run_id)).watermark_after == later.last_updated_at
+
+    run = await world.run(None)
+
+    assert run.watermark_before == active.updated_to
+    assert run.updated_from == active.updated_to - timedelta(minutes=15)
+    moved = await world.watermarks.read(FEED)
+    assert moved is not None
+    assert moved.last_run_id == str(run.run_id)
+
+
 async def test_a_watermark_over_an_empty_database_is_not_believed_either(world: World) -> None:
     world.watermarks = MemoryWatermarkStore()
     world.process = world.another_process()

@@ -45,8 +45,9 @@ SELECT EXISTS (
 );
 
 -- name: newest_watermark
--- Where the watermark was when that run ended: a person may have set it back while it ran.
-SELECT watermark_after
+-- Up to when the newest complete run has read: where the watermark was when it ended, for a person may have set it back
+-- while it ran, and never past its planning: it may have found one that belongs to another state of the database.
+SELECT least(watermark_after, updated_to)
 FROM run_metadata
 WHERE feed = %(feed)s
   AND state = 'completed'

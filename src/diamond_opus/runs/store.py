@@ -269,7 +269,7 @@ async def is_complete(conn: AsyncConnection[Any], run_id: str) -> bool:
 
 
 async def newest_watermark(conn: AsyncConnection[Any], feed: str) -> datetime | None:
-    """Where the watermark was at the end of the newest run that moved it or found it; None without one."""
+    """Up to when the feed was read by the newest run that moved the watermark or found it; None without one."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(QUERIES["newest_watermark"], {"feed": feed})
         moment: datetime | None = await cursor.fetchone()

@@ -276,6 +276,9 @@ async def _warn_of_foreign_watermark(
             "this database, as after a backup was restored. "
             f"This run reads {since}, and sets it right when it completes.",
             run_id=str(run_id),
+            cause="The database was restored from a backup, and the watermark is kept elsewhere.",
+            action="Nothing to set right by hand; only a full run sees what went since the backup: "
+            "diamond schedule --type full",
             page=f"/runs/{run_id}",
         )
     )
