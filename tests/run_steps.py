@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from diamond_opus.runs import consolidating, leases, store
-from diamond_opus.runs.model import ClaimedPartition, PartitionState, Run, RunState
+from diamond_opus.runs.model import ClaimedPartition, PartitionState, Run, RunState, RunType
 from pipeline_builders import World
 
 
@@ -43,9 +43,9 @@ async def start_consolidating(world: World, run: Run, *, force: bool = False) ->
         return await consolidating.start_consolidating(conn, run.run_id, force=force, actor="test")
 
 
-async def fail(world: World) -> Run:
+async def fail(world: World, run_type: RunType = RunType.FULL) -> Run:
     """A run whose natural stones could not be read."""
-    run = await world.plan()
+    run = await world.plan(run_type)
     await end(world, run, "lab-grown-01", PartitionState.COMPLETED)
     assert await end(world, run, "natural-01", PartitionState.FAILED) is RunState.FAILED
     return await world.get_run(run.run_id)

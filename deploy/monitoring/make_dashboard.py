@@ -193,7 +193,14 @@ ROWS: Sequence[tuple[str, Sequence[Panel]]] = (
                 "s",
                 [
                     ("max by (feed) (diamond_run_age_seconds)", "{{feed}} since the newest was planned"),
-                    ("max by (feed) (diamond_runs_unsuccessful)", "{{feed}} failed in a row"),
+                    (
+                        "max by (feed) (diamond_full_run_age_seconds)",
+                        "{{feed}} since the last complete full one",
+                    ),
+                    (
+                        "max by (feed, run_type) (diamond_runs_unsuccessful)",
+                        "{{feed}} {{run_type}} failed in a row",
+                    ),
                 ],
             ),
         ),

@@ -114,6 +114,7 @@ def incident_limits(settings: Settings) -> Limits:
     hours, gigabytes = settings.backup_max_age_hours, settings.database_size_limit_gb
     return Limits(
         scheduler_cron=settings.scheduler_cron,
+        full_run_cron=settings.full_run_cron,
         late_after=timedelta(minutes=settings.run_late_grace_minutes),
         maintain_cron=settings.maintain_cron,
         tasks=[task.name for task in TASKS],

@@ -414,6 +414,7 @@ def test_each_application_is_given_its_own_variables(tmp_path: Path) -> None:
         "AZURE_CLIENT_ID",
         "AZURE_SERVICE_BUS_NAMESPACE",
         "AZURE_STORAGE_ACCOUNT_URL",
+        "FULL_RUN_CRON",
         "LOG_FORMAT",
         "NIVODA_ENDPOINT",
         "NIVODA_USERNAME",

@@ -15,6 +15,7 @@ from diamond_opus.observability.metrics import DESCRIPTIONS
 from diamond_opus.queue.limits import LIMITS
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_ITEMS, Message
+from diamond_opus.runs.model import RunType
 from pipeline_builders import World
 from pipeline_supplier import Listed
 
@@ -87,7 +88,8 @@ async def test_a_completed_run_makes_the_feed_fresh_and_failed_ones_are_counted_
     assert told["diamond_run_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
     assert told["diamond_run_state", (run.feed, "completed")] == 1
     assert told["diamond_run_state", (run.feed, "failed")] == 0
-    assert told["diamond_runs_unsuccessful", (run.feed,)] == 0
+    assert told["diamond_full_run_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_runs_unsuccessful", (run.feed, "full")] == 0
 
     for _ in range(2):
         failed = await world.plan()
@@ -97,7 +99,25 @@ async def test_a_completed_run_makes_the_feed_fresh_and_failed_ones_are_counted_
     assert told["diamond_feed_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
     assert told["diamond_run_state", (run.feed, "failed")] == 1
     assert told["diamond_run_state", (run.feed, "completed")] == 0
-    assert told["diamond_runs_unsuccessful", (run.feed,)] == 2
+    assert told["diamond_runs_unsuccessful", (run.feed, "full")] == 2
+    assert told["diamond_runs_unsuccessful", (run.feed, "incremental")] == 0
+
+
+async def test_a_completed_incremental_run_hides_no_full_run_that_failed(pool: Pool) -> None:
+    world = World(pool)
+    world.supplier.list(Listed("a"))
+    run = await world.run()
+    await execute(pool, "UPDATE run_metadata SET updated_to = updated_to - interval '2 h'")
+    for run_type in (RunType.FULL, RunType.INCREMENTAL):
+        failed = await world.plan(run_type)
+        await execute(pool, f"UPDATE run_metadata SET state = 'failed' WHERE run_id = '{failed.run_id}'")
+    await world.run(RunType.INCREMENTAL)
+
+    told = await scrape(Gauges(pool, SystemClock()))
+    assert told["diamond_feed_age_seconds", (run.feed,)] == pytest.approx(0, abs=60)
+    assert told["diamond_full_run_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_runs_unsuccessful", (run.feed, "full")] == 1
+    assert told["diamond_runs_unsuccessful", (run.feed, "incremental")] == 0
 
 
 async def test_a_replay_and_a_forced_run_do_not_make_the_feed_fresh(pool: Pool) -> None:

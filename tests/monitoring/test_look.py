@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
-from diamond_opus.alerts.protocol import Alert
+from diamond_opus.alerts.incidents import list_open, open_incident
+from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.db.pool import open_pool
 from diamond_opus.monitoring.events import FOUND, RAISED
 from diamond_opus.monitoring.look import QUERIES, Limits, Lookout
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS, Message
+from diamond_opus.runs.model import RunType
 from pipeline_builders import Pool, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 from run_steps import fail, retry
 
 LIMITS = Limits(
     scheduler_cron="0 2 * * *",
+    full_run_cron="0 3 * * 0",
     late_after=timedelta(hours=6),
     maintain_cron="0 5 * * *",
     tasks=("runs", "raw"),
@@ -70,8 +73,26 @@ async def test_a_feed_without_any_run_is_late_from_its_installation_on(world: Wo
     assert alert.since == await world.value("SELECT min(applied_at) FROM schema_migrations")
 
 
+async def test_a_full_run_is_late_though_others_are_completed(world: World) -> None:
+    """Only a full run sees that stones are gone."""
+    full = await world.run()
+    await world.rows("UPDATE run_metadata SET completed_at = completed_at - interval '8 days'")
+    await world.run(RunType.INCREMENTAL)
+
+    alert = await find(world, "full_run_late")
+    assert (alert.about, alert.action) == (FEED, "diamond schedule --type full")
+    assert alert.since == (await world.get_run(full.run_id)).completed_at
+
+    await world.rows("UPDATE run_metadata SET forced = TRUE WHERE run_id = %s", (await world.run()).run_id)
+    assert (await find(world, "full_run_late")).since == alert.since
+
+    await world.run()
+    assert await look(world) == []
+
+
 async def test_nobody_is_late_where_the_clock_never_calls(world: World) -> None:
-    never = replace(LIMITS, scheduler_cron="0 0 31 2 *", maintain_cron="0 0 31 2 *")
+    day = "0 0 31 2 *"
+    never = replace(LIMITS, scheduler_cron=day, full_run_cron=day, maintain_cron=day)
     assert await look(world, never, after=timedelta(days=30)) == []
 
 
@@ -102,10 +123,33 @@ async def test_a_range_that_is_tried_again_stays_trouble_until_it_is_read(world:
     assert await look(world) == []
 
 
-async def test_a_later_run_that_was_completed_ends_the_trouble_of_a_failed_one(world: World) -> None:
-    await fail(world)
-    await world.run()
-    assert await look(world) == []
+@pytest.mark.parametrize(
+    ("failed", "later", "is_over"),
+    [
+        (RunType.FULL, RunType.FULL, True),
+        (RunType.INCREMENTAL, RunType.FULL, True),
+        (RunType.INCREMENTAL, RunType.INCREMENTAL, True),
+        (RunType.FULL, RunType.INCREMENTAL, False),
+    ],
+)
+async def test_a_later_run_that_read_as_much_ends_the_trouble_of_a_failed_one(
+    world: World, failed: RunType, later: RunType, is_over: bool
+) -> None:
+    """What a full run did not find is on sale until the next full one."""
+    run = await fail(world, failed)
+    async with world.pool.connection() as conn:
+        await open_incident(
+            conn, Alert(Severity.ERROR, "consolidation_skipped", "t", "x", run_id=str(run.run_id))
+        )
+        [incident] = await list_open(conn)
+    await world.run(later)
+
+    sight = await Lookout(world.pool, world.queues, LIMITS, [FEED]).look(
+        await world.value("SELECT clock_timestamp()")
+    )
+
+    assert sight.still == (set() if is_over else {incident.id})
+    assert [alert.action for alert in sight.alerts] == ([] if is_over else ["diamond schedule --type full"])
 
 
 async def test_too_many_rejected_stones_are_told_as_a_share_of_what_the_full_run_saw(world: World) -> None:
@@ -308,6 +352,7 @@ def test_every_query_belongs_to_an_event_and_no_name_is_used_twice() -> None:
     names = [event.name for event in FOUND]
     assert len(names) == len(set(names))
     assert set(QUERIES) - {"still_so", "database_size"} == set(names) - {
+        "full_run_late",  # by the query of run_late
         "dead_letters",
         "database_nearly_full",
     }

@@ -48,6 +48,7 @@ RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 
 LIMITS = Limits(
     scheduler_cron="0 0 31 2 *",
+    full_run_cron="0 0 31 2 *",
     late_after=timedelta(hours=6),
     maintain_cron="0 0 31 2 *",
     tasks=(),
@@ -119,6 +120,15 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     stage.limits = replace(LIMITS, scheduler_cron="0 2 * * *")
     yield
     await stage.world.run()
+
+
+@provokes("full_run_late")
+async def _(stage: Stage) -> AsyncIterator[None]:
+    await _installed_long_ago(stage)
+    stage.limits = replace(LIMITS, full_run_cron="0 3 * * 0")
+    await stage.world.run(RunType.INCREMENTAL)
+    yield
+    await stage.world.run(RunType.FULL)
 
 
 @provokes("planning_failed")
@@ -375,7 +385,8 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 async def _(stage: Stage) -> AsyncIterator[None]:
     run = await stage.world.plan()
     async with stage.world.full_disk("raw_diamonds"):
-        await stage.world.work()
+        # Once: a full disk counts as no failure, so that there would be a next try for ever.
+        await stage.world.deliver(WORK_ITEMS, stage.world.process.worker().handle)
         yield
     await stage.world.finish(run.run_id)
     await stage.look()

@@ -219,6 +219,7 @@ async def test_a_test_whose_command_was_killed_is_over_in_time(pool: Pool) -> No
 def real_eyes(pool: Pool) -> Lookout:
     limits = Limits(
         scheduler_cron="0 2 * * *",
+        full_run_cron="0 3 * * 0",
         late_after=timedelta(hours=6),
         maintain_cron="0 5 * * *",
         tasks=(),

@@ -8,7 +8,8 @@ LEFT JOIN run_metadata AS r ON r.run_id = i.run_id
 WHERE i.resolved_at IS NULL
   AND (
       i.event = ANY (%(settled_by_people)s)
-      -- A failed run is trouble while it is retried too: until it is completed or given up, or a later one was completed.
+      -- A failed run is trouble while it is retried too: until it is completed or given up, or a later one that read as
+      -- much was completed. What a full run did not find is on sale until the next full one.
       OR (
           i.event IN ('consolidation_skipped', 'consolidation_failed', 'run_partial', 'run_timed_out')
           AND r.state NOT IN ('completed', 'cancelled')
@@ -17,6 +18,8 @@ WHERE i.resolved_at IS NULL
               WHERE later.feed = r.feed
                 AND later.started_at > least(r.started_at, i.opened_at)
                 AND later.state = 'completed'
+                AND (later.run_type = 'full' OR r.run_type <> 'full')
+                AND NOT later.forced
                 AND NOT later.is_replay
           )
       )
@@ -36,6 +39,7 @@ WHERE i.resolved_at IS NULL
                 AND later.started_at > least(r.started_at, i.opened_at)
                 AND later.state = 'completed'
                 AND later.run_type = 'full'
+                AND NOT later.forced
                 AND NOT later.is_replay
           )
       )
@@ -91,7 +95,7 @@ WHERE i.resolved_at IS NULL
 
 -- name: run_late
 -- The clock's last call that had time enough, and no run that was completed since. One that began before and was
--- completed after counts: its stones are newer than the call.
+-- completed after counts: its stones are newer than the call. One that was forced left ranges unread.
 SELECT
     %(feed)s::text AS subject, coalesce(last.completed_at, installed.applied_at) AS since,
     %(called_at)s::timestamptz AS called_at
@@ -99,19 +103,31 @@ FROM (
     SELECT max(completed_at) AS completed_at
     FROM run_metadata
     WHERE feed = %(feed)s
+      AND run_type = ANY (%(run_types)s)
       AND state = 'completed'
+      AND NOT forced
       AND NOT is_replay
 ) AS last, (SELECT min(applied_at) AS applied_at FROM schema_migrations) AS installed
 WHERE coalesce(last.completed_at, installed.applied_at) < %(called_at)s;
 
 -- name: partition_failed
--- Ranges that wait for a person, and those that a retry is at since.
+-- Ranges that wait for a person, and those that a retry is at since. Only a feed's newest run can be retried.
 SELECT
     r.run_id::text AS subject, r.run_id, r.feed, min(p.updated_at) AS since, count(*) AS partitions,
     sum(greatest(p.expected_records - p.fetched_records, 0))::bigint AS stones,
     array_to_string(
         (array_agg(p.partition_id || ': ' || coalesce(p.last_error, 'no reason') ORDER BY p.partition_id))[1:3], '; '
-    ) AS examples
+    ) AS examples,
+    CASE
+        WHEN NOT EXISTS (
+            SELECT FROM run_metadata AS newer
+            WHERE newer.feed = r.feed
+              AND newer.started_at > r.started_at
+              AND NOT newer.is_replay
+        ) THEN 'diamond retry ' || r.run_id
+        WHEN r.run_type = 'full' THEN 'diamond schedule --type full'
+        ELSE 'diamond schedule'
+    END AS remedy
 FROM run_metadata AS r
 JOIN partition_progress AS p ON p.run_id = r.run_id
 WHERE r.state NOT IN ('completed', 'cancelled')
@@ -132,6 +148,8 @@ WHERE r.state NOT IN ('completed', 'cancelled')
       WHERE later.feed = r.feed
         AND later.started_at > r.started_at
         AND later.state = 'completed'
+        AND (later.run_type = 'full' OR r.run_type <> 'full')
+        AND NOT later.forced
         AND NOT later.is_replay
   )
 GROUP BY r.run_id, r.feed;

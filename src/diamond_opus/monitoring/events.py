@@ -72,12 +72,22 @@ FOUND = (
         "/runs",
     ),
     Event(
+        "full_run_late",
+        Severity.WARNING,
+        "No full run of {subject} was completed in its time",
+        "The clock called for one at {called_at:%Y-%m-%d %H:%M} UTC; none was completed since {since:%Y-%m-%d %H:%M} "
+        "UTC. Stones that the supplier has withdrawn since are still on sale: only a full run finds them.",
+        "The full run is still at work, failed, was refused while another was active, or nothing plans it.",
+        "diamond schedule --type full",
+        "/runs",
+    ),
+    Event(
         "partition_failed",
         Severity.WARNING,
         "{partitions} ranges of run {run_id} failed for good",
         "They wait for a person; about {stones} stones of {feed} are unread. {examples}",
         "The supplier refuses or breaks off these very pages, again and again.",
-        "diamond retry {run_id}",
+        "{remedy}",
         "/runs/{run_id}",
     ),
     Event(

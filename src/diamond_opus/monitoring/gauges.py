@@ -12,7 +12,13 @@ from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.observability.collectors import Sample
 from diamond_opus.observability.logging import get_logger
-from diamond_opus.observability.metrics import RUN_STATES, SUPPLIER_STATES, exposition, tell_database
+from diamond_opus.observability.metrics import (
+    RUN_STATES,
+    RUN_TYPES,
+    SUPPLIER_STATES,
+    exposition,
+    tell_database,
+)
 from diamond_opus.queue.pgmq_schema import dead_table_name, table_name
 
 #: However many scrape, the database is asked no more often.
@@ -36,6 +42,7 @@ class Gauges:
             "tables": [table_name(queue) for queue in queues],
             "dead_tables": [dead_table_name(queue) for queue in queues],
             "run_states": list(RUN_STATES),
+            "run_types": list(RUN_TYPES),
             "supplier_states": list(SUPPLIER_STATES),
         }
         self._asking = asyncio.Lock()

@@ -35,15 +35,27 @@ UNION ALL
 SELECT 'diamond_run_age_seconds', ARRAY[feed], extract(EPOCH FROM clock_timestamp() - started_at)
 FROM newest
 UNION ALL
-SELECT 'diamond_runs_unsuccessful', ARRAY[n.feed], count(r.run_id)
+SELECT 'diamond_full_run_age_seconds', ARRAY[feed], extract(EPOCH FROM clock_timestamp() - max(updated_to))
+FROM run_metadata
+WHERE state = 'completed' AND run_type = 'full' AND NOT is_replay AND NOT forced
+GROUP BY feed
+UNION ALL
+SELECT 'diamond_runs_unsuccessful', ARRAY[n.feed, t.run_type], count(r.run_id)
 FROM newest AS n
+CROSS JOIN unnest(%(run_types)s::text[]) AS t (run_type)
 LEFT JOIN run_metadata AS r
     ON r.feed = n.feed
+    AND r.run_type = t.run_type
     AND r.state IN ('failed', 'cancelled')
+    AND NOT r.is_replay
     AND r.started_at > coalesce(
-        (SELECT max(started_at) FROM run_metadata WHERE feed = n.feed AND state = 'completed'), '-infinity'
+        (
+            SELECT max(started_at) FROM run_metadata
+            WHERE feed = n.feed AND run_type IN (t.run_type, 'full') AND state = 'completed' AND NOT is_replay
+        ),
+        '-infinity'
     )
-GROUP BY n.feed
+GROUP BY n.feed, t.run_type
 UNION ALL
 SELECT 'diamond_queue_messages', ARRAY[q.name, s.state], s.messages
 FROM queues AS q,

@@ -1,7 +1,7 @@
 """One look at everything that may be wrong: what is found is an alert each, what cannot be seen is told apart."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from diamond_opus.domain.errors import DiamondError
 from diamond_opus.monitoring.events import FOUND, SETTLED_BY_PEOPLE
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.queue.protocol import Queue
+from diamond_opus.runs.model import RunType
 
 QUERIES = load_queries("diamond_opus.monitoring", "conditions.sql")
 
@@ -43,6 +44,7 @@ class Limits:
     """
 
     scheduler_cron: str
+    full_run_cron: str
     late_after: timedelta
     maintain_cron: str
     tasks: Sequence[str]
@@ -103,7 +105,9 @@ class Lookout:
     async def _find(self, event: str, now: datetime) -> Sequence[Row]:
         match event:
             case "run_late":
-                return await self._late_runs(now)
+                return await self._late_runs(now, self._limits.scheduler_cron, RunType)
+            case "full_run_late":
+                return await self._late_runs(now, self._limits.full_run_cron, [RunType.FULL])
             case "dead_letters":
                 return await self._dead_letters(now)
             case "database_nearly_full":
@@ -117,13 +121,15 @@ class Lookout:
         parameters = {"now": now, "rejected_share": limits.rejected_share, "refusal": limits.refusal}
         return await self._fetch(event, parameters)
 
-    async def _late_runs(self, now: datetime) -> Sequence[Row]:
-        called_at = last_call(self._limits.scheduler_cron, now - self._limits.late_after)
+    async def _late_runs(self, now: datetime, cron: str, which: Iterable[RunType]) -> Sequence[Row]:
+        called_at = last_call(cron, now - self._limits.late_after)
         if called_at is None:
             return []
         found: list[Row] = []
         for feed in self._feeds:
-            found += await self._fetch("run_late", {"feed": feed, "called_at": called_at})
+            found += await self._fetch(
+                "run_late", {"feed": feed, "called_at": called_at, "run_types": list(which)}
+            )
         return found
 
     async def _overdue_tasks(self, now: datetime) -> Sequence[Row]:

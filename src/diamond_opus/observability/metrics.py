@@ -70,6 +70,7 @@ CACHE_OUTCOMES: Final = ("hit", "miss")
 MESSAGE_STATES: Final = ("visible", "hidden")
 POOL_STATES: Final = ("in_use", "idle")
 SUPPLIER_STATES: Final = ("answering", "refusing", "login_failed", "away")
+RUN_TYPES: Final = ("full", "incremental")
 RUN_STATES: Final = ("planned", "ingesting", "ingested", "consolidating", "completed", "failed", "cancelled")
 SEVERITIES: Final = ("info", "warning", "error", "critical")
 
@@ -356,9 +357,15 @@ _DATABASE_METRICS: Final = (
     ),
     _of_database("diamond_run_age_seconds", "Since the feed's newest run was planned.", feed=FEED),
     _of_database(
-        "diamond_runs_unsuccessful",
-        "How many of the feed's runs have ended failed or cancelled since one completed.",
+        "diamond_full_run_age_seconds",
+        "Since the last completed full run was planned: what went since is still on sale.",
         feed=FEED,
+    ),
+    _of_database(
+        "diamond_runs_unsuccessful",
+        "How many of the feed's runs have ended failed or cancelled since one of the type, or a full one, completed.",
+        feed=FEED,
+        run_type=RUN_TYPES,
     ),
     _of_database(
         "diamond_queue_messages",

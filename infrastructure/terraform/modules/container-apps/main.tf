@@ -22,7 +22,8 @@ locals {
     LOG_FORMAT                  = "json"
     NIVODA_ENDPOINT             = var.nivoda_endpoint
     NIVODA_USERNAME             = var.nivoda_username
-    # By which every process knows when a run is late; the jobs below start them.
+    # By which every process knows when a run is late; the jobs above start them.
+    FULL_RUN_CRON  = var.full_run_cron_expression
     SCHEDULER_CRON = var.scheduler_cron_expression
   }
   backend = { for app, pool in var.pool_sizes : app => merge(var.settings, local.azure_env, {
