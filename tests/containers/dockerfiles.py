@@ -65,6 +65,15 @@ class Dockerfile:
         below = self.lineage(named[stage.base]) if stage.base in named else ()
         return (*below, stage)
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What every ENV sets that holds in the finished image."""
+        found: dict[str, str] = {}
+        for stage in self.lineage(self.final):
+            for instruction in stage.all("ENV"):
+                found.update(instruction.pairs)
+        return found
+
     def last(self, keyword: str) -> Instruction:
         """The one that holds in the finished image."""
         return [each for stage in self.lineage(self.final) for each in stage.all(keyword)][-1]

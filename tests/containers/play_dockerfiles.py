@@ -259,6 +259,15 @@ def _free_port() -> int:
     return port
 
 
+def _own_address() -> str:
+    """One of this machine's that is not loopback: by which it would ask a machine elsewhere. Nothing is sent."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address: str = probe.getsockname()[0]
+    assert not address.startswith("127.")
+    return address
+
+
 def _state(tree: Path) -> Mapping[str, tuple[int, int, int]]:
     found = {}
     for path in tree.rglob("*"):
@@ -372,6 +381,12 @@ def test_a_consumer_works_and_ends_when_asked(player: Player, name: str, databas
             question = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
             _until(lambda: conn.execute(question, [f"{application}%"]).fetchone() != (0,), container)
         time.sleep(1)  # its handlers are there before its pool; its consumers just after
+        assert healthy(player, name, MONITORING_PORT=settings["MONITORING_PORT"]) == 0
+        for path in ("/health", "/metrics"):
+            connection = HTTPConnection(_own_address(), int(settings["MONITORING_PORT"]), timeout=10)
+            connection.request("GET", path)
+            assert connection.getresponse().status == 200, "Prometheus comes from outside the container"
+            connection.close()
         container.send(signal.SIGTERM)
         assert container.process.wait(timeout=25) == 0
     assert _state(player.stage(name)) == before

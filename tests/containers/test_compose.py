@@ -20,6 +20,7 @@ from diamond_opus.wiring import FEEDS
 
 Service = Mapping[str, Any]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 
 
 def stack(**environment: str) -> Mapping[str, Service]:
@@ -91,6 +92,27 @@ def test_only_the_api_and_the_dashboard_are_reached_and_only_from_this_machine()
     assert ports == {"api": ["127.0.0.1:3000:3000"], "dashboard": ["127.0.0.1:8080:8080"]}
     for name, [port] in ports.items():
         assert int(port.rpartition(":")[2]) == int(read_dockerfile(name).last("EXPOSE").rest)
+
+
+@pytest.mark.parametrize("env_local", ["", EXAMPLE], ids=["no .env.local", "one that was copied"])
+def test_prometheus_reaches_every_process_that_it_asks(env_local: str) -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "monitoring" / "prometheus.yml").read_text(encoding="utf-8"))
+    targets = [
+        target.split(":")
+        for job in config["scrape_configs"]
+        for group in job["static_configs"]
+        for target in group["targets"]
+    ]
+    assert sorted(name for name, _ in targets) == ["api", "consolidator", "worker"]
+    for name, port in targets:
+        in_it = _environment_in(name, env_local)
+        assert (in_it["HOST"], in_it["MONITORING_PORT"]) == ("0.0.0.0", port), name  # noqa: S104
+
+
+def _environment_in(name: str, env_local: str) -> Mapping[str, str]:
+    """What the container has: its image's, over that .env.local, and over all what the service sets."""
+    of_file = dict(re.findall(r"^(\w+)=(.*)$", env_local, re.MULTILINE))
+    return {**read_dockerfile(name).environment, **of_file, **LOCAL[name]["environment"]}
 
 
 def test_what_is_waited_for_is_there_and_can_tell() -> None:

@@ -112,6 +112,16 @@ def test_it_says_how_it_is_whether_well(dockerfile: Dockerfile) -> None:
     assert check.rest.startswith("CMD [")
 
 
+def test_the_port_that_it_exposes_is_on_every_network(dockerfile: Dockerfile) -> None:
+    exposed = [each.rest for each in dockerfile.final.all("EXPOSE")]
+    if not exposed or dockerfile.last("CMD").words[0] != "diamond":
+        return  # a job, and nginx, whose own files say where it listens
+    environment = dockerfile.environment
+    port = dockerfile.last("HEALTHCHECK").rest.split('"')[-2]
+    assert exposed == [environment[port]]
+    assert environment["HOST"] == "0.0.0.0"  # noqa: S104 - a container's loopback is its own
+
+
 def test_its_command_is_in_exec_form_and_there_is_such_a_command(dockerfile: Dockerfile) -> None:
     command = dockerfile.last("CMD")
     assert command.rest.startswith("["), "else a shell would be the first process, and hand no signal on"
