@@ -334,16 +334,36 @@ async def test_a_dead_letter_is_replayed_once(bench: Bench) -> None:
     assert len(await bench.queue.receive(10, wait_seconds=0)) == 1
 
 
+LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
 async def test_only_dead_letters_that_are_old_enough_are_forgotten(bench: Bench) -> None:
     await set_aside(bench, 1, 2)
     await bench.send(3)
 
-    assert await bench.queue.purge_dead_letters(datetime(2020, 1, 1, tzinfo=UTC)) == 0
+    assert await bench.queue.purge_dead_letters(LONG_AGO, limit=10) == 0
     assert len(await bench.queue.dead_letters()) == 2
-    assert await bench.queue.purge_dead_letters(datetime(2200, 1, 1, tzinfo=UTC)) == 2
+    assert await bench.queue.purge_dead_letters(FAR_AHEAD, limit=10) == 2
 
     assert await bench.queue.dead_letters() == []
     assert (await bench.receive_one()).id == "id-3"
+
+
+async def test_dead_letters_are_forgotten_some_at_a_time_the_oldest_first(bench: Bench) -> None:
+    await set_aside(bench, 1, 2, 3)
+
+    assert await bench.queue.purge_dead_letters(FAR_AHEAD, limit=2) == 2
+    assert [dead.body["n"] for dead in await bench.queue.dead_letters()] == [3]
+    assert await bench.queue.purge_dead_letters(FAR_AHEAD, limit=2) == 1
+    assert await bench.queue.purge_dead_letters(FAR_AHEAD, limit=2) == 0
+
+
+async def test_dead_letters_are_counted_by_their_age_and_stay(bench: Bench) -> None:
+    await set_aside(bench, 1, 2)
+
+    assert await bench.queue.count_dead_letters(LONG_AGO) == 0
+    assert await bench.queue.count_dead_letters(FAR_AHEAD) == 2
+    assert len(await bench.queue.dead_letters()) == 2
 
 
 @pytest.mark.parametrize("unknown", ["999999", "no such id", "", "-1", "9" * 40])

@@ -166,5 +166,8 @@ class CountedRenewals:
     async def replay(self, dead_letter_id: str) -> bool:
         return await self._queue.replay(dead_letter_id)
 
-    async def purge_dead_letters(self, before: datetime) -> int:
-        return await self._queue.purge_dead_letters(before)
+    async def count_dead_letters(self, before: datetime) -> int:
+        return await self._queue.count_dead_letters(before)
+
+    async def purge_dead_letters(self, before: datetime, *, limit: int) -> int:
+        return await self._queue.purge_dead_letters(before, limit=limit)

@@ -28,7 +28,7 @@ _STOPPED = "it was stopped before its end; the rest is for the next time"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a task: ``rows`` went, or would go; None where a dry run cannot tell.
+    """What came of a task: ``rows`` went, or would go; None where a dry run failed.
 
     ``kept_referenced`` rows are past their time and stay: tables that are not ours refer to them.
     """

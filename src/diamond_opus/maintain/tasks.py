@@ -59,8 +59,8 @@ class Task(Protocol):
         """What is older goes; None for a task that does not ask for an age."""
         ...
 
-    async def count(self, house: House, cutoffs: Cutoffs, /) -> int | None:
-        """How many rows would go; None where that cannot be told without doing it."""
+    async def count(self, house: House, cutoffs: Cutoffs, /) -> int:
+        """How many rows would go."""
         ...
 
     def batches(self, house: House, cutoffs: Cutoffs, /) -> AsyncIterator[int | Kept]:
@@ -226,12 +226,19 @@ class DeadLetters:
     def before(self, cutoffs: Cutoffs) -> datetime:
         return cutoffs.dead_letters
 
-    async def count(self, _house: House, _cutoffs: Cutoffs, /) -> None:
-        """No queue tells the age of what it keeps."""
+    async def count(self, house: House, cutoffs: Cutoffs) -> int:
+        with patience():
+            return sum(
+                [await queue.count_dead_letters(cutoffs.dead_letters) for queue in house.queues.values()]
+            )
 
     async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
         for queue in house.queues.values():
-            yield await queue.purge_dead_letters(cutoffs.dead_letters)
+            while True:
+                rows = await queue.purge_dead_letters(cutoffs.dead_letters, limit=house.batch_rows)
+                yield rows
+                if rows < house.batch_rows:
+                    break
 
 
 class Bloat:

@@ -91,8 +91,11 @@ class MemoryQueue:
             for number, s in oldest
         ]
 
-    async def purge_dead_letters(self, before: datetime) -> int:
-        old = [number for number, stored in self._dead.items() if stored.visible_at < before]
+    async def count_dead_letters(self, before: datetime) -> int:
+        return len(self._dead_before(before))
+
+    async def purge_dead_letters(self, before: datetime, *, limit: int) -> int:
+        old = self._dead_before(before)[:limit]
         for number in old:
             del self._dead[number]
         return len(old)
@@ -150,6 +153,9 @@ class MemoryQueue:
         self._dead[number] = replace(
             stored, reason=reason, description=description, visible_at=self._clock.now()
         )
+
+    def _dead_before(self, moment: datetime) -> Sequence[int]:
+        return [number for number, stored in self._dead.items() if stored.visible_at < moment]
 
     def _lease_end(self) -> datetime:
         return self._clock.now() + timedelta(seconds=self._limits.lease_seconds)

@@ -147,8 +147,12 @@ class PostgresQueue:
             return False
         return bool(await self._fetch("replay_dead_letter", {"msg_id": number}))
 
-    async def purge_dead_letters(self, before: datetime) -> int:
-        return len(await self._fetch("purge_dead_letters", {"before": before}))
+    async def count_dead_letters(self, before: datetime) -> int:
+        [(dead,)] = await self._fetch("count_dead_letters", {"before": before})
+        return int(dead)
+
+    async def purge_dead_letters(self, before: datetime, *, limit: int) -> int:
+        return len(await self._fetch("purge_dead_letters", {"before": before, "batch_size": limit}))
 
     async def depth(self) -> QueueDepth:
         """Counts every message: for people and dashboards, not for each poll."""

@@ -79,8 +79,10 @@ class Queue(Protocol):
         """Send a dead letter again; False when it is no longer there."""
         ...
 
-    async def purge_dead_letters(self, before: datetime) -> int:
-        """Forget those whose message was sent before this moment, or set aside, where the transport knows that; returns
-        how many.
-        """
+    async def count_dead_letters(self, before: datetime) -> int:
+        """How many were sent before this moment, or set aside, where the transport knows that."""
+        ...
+
+    async def purge_dead_letters(self, before: datetime, *, limit: int) -> int:
+        """Forget up to ``limit`` of those that ``count_dead_letters`` counts; fewer than that were the last of them."""
         ...

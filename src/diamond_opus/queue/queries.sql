@@ -79,11 +79,26 @@ WITH gone AS (
 SELECT pgmq.send(%(queue)s, message, headers - 'deadLetter', 0)
 FROM gone
 
--- name: purge_dead_letters
+-- name: count_dead_letters
 -- A dead letter's own time in its queue begins when it is set aside.
-DELETE FROM {dead_queue}
+SELECT count(*) AS dead
+FROM {dead_queue}
 WHERE enqueued_at < %(before)s
-RETURNING msg_id
+
+-- name: purge_dead_letters
+-- Oldest first, by number: a batch reads the front of the key's index alone. One that is being replayed stays.
+WITH batch AS (
+    SELECT msg_id
+    FROM {dead_queue}
+    WHERE enqueued_at < %(before)s
+    ORDER BY msg_id
+    LIMIT %(batch_size)s
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM {dead_queue} AS gone
+USING batch
+WHERE gone.msg_id = batch.msg_id
+RETURNING gone.msg_id
 
 -- name: measure_queue
 SELECT

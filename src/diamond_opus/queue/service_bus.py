@@ -5,6 +5,7 @@ the one before: those who send wake-ups count them, and what is sent again here 
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -155,17 +156,8 @@ class ServiceBusQueue:
         return replace(message, leased_until=leased_until)
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadLetter]:
-        """Asked for piece by piece: the bus shows some 250 at once, however many are wanted."""
-        found: list[DeadLetter] = []
         async with self._open_dead_letters() as receiver:
-            after = 0
-            while len(found) < limit:
-                messages = await receiver.peek_messages(limit - len(found), sequence_number=after + 1)
-                if not messages:
-                    break
-                found += [_dead_letter(message) for message in messages]
-                after = messages[-1].sequence_number or after
-        return found
+            return [_dead_letter(message) async for message in _look_through(receiver, limit)]
 
     async def replay(self, dead_letter_id: str) -> bool:
         """The bus hands out dead letters in its own order: those before the one that is meant are given back."""
@@ -192,13 +184,19 @@ class ServiceBusQueue:
             finally:
                 await _give_back(receiver, passed)
 
-    async def purge_dead_letters(self, before: datetime) -> int:
-        """The bus knows when a message was sent, and keeps a dead letter for ever. Ends where none is old enough."""
+    async def count_dead_letters(self, before: datetime) -> int:
+        """The bus knows when a message was sent."""
+        async with self._open_dead_letters() as receiver:
+            return sum([_sent_at(message) < before async for message in _look_through(receiver)])
+
+    async def purge_dead_letters(self, before: datetime, *, limit: int) -> int:
+        """The bus keeps a dead letter for ever. Ends where none is old enough."""
         purged = 0
         passed: list[ServiceBusReceivedMessage] = []
         async with self._replaying, self._open_dead_letters() as receiver:
             try:
-                while messages := await receiver.receive_messages(20, max_wait_time=1):
+                while purged < limit:
+                    messages = await receiver.receive_messages(min(20, limit - purged), max_wait_time=1)
                     old = [message for message in messages if _sent_at(message) < before]
                     passed += [message for message in messages if message not in old]
                     for message in old:
@@ -355,6 +353,21 @@ def _received(message: ServiceBusReceivedMessage, leased_until: datetime) -> Rec
         leased_until,
         message,
     )
+
+
+async def _look_through(
+    receiver: ServiceBusReceiver, limit: int = sys.maxsize
+) -> AsyncIterator[ServiceBusReceivedMessage]:
+    """Up to so many, oldest first, without taking them. The bus shows no more than some 250 at once."""
+    seen = after = 0
+    while seen < limit:
+        messages = await receiver.peek_messages(min(limit - seen, 250), sequence_number=after + 1)
+        if not messages:
+            return
+        for message in messages:
+            yield message
+        seen += len(messages)
+        after = messages[-1].sequence_number or after
 
 
 async def _give_back(receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
