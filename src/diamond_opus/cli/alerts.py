@@ -80,7 +80,8 @@ async def _prove(settings: Settings, severity: Severity) -> Sequence[Proof]:
         "test",
         "This is a test",
         f"{actor()} tries whether alerts arrive. Nothing is wrong.",
-        action="nothing",
+        cause="Somebody asked for it: diamond alerts test",
+        action="Nothing has to be done.",
     )
     async with open_database(settings) as url:
         await check_schema(settings, url)
