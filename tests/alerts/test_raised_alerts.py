@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +17,11 @@ from alert_parts import deliverer, eventually, rows
 from alert_receiver import Receiver
 from diamond_opus.alerts import direct, raised
 from diamond_opus.alerts.channels import channels_of
-from diamond_opus.alerts.incidents import open_incident
+from diamond_opus.alerts.incidents import open_incident, resolve_incident
 from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.db.pool import Connection, Pool, open_pool
-from diamond_opus.domain.clock import SystemClock
+from diamond_opus.domain.clock import Clock, ManualClock, SystemClock
 
 RUN = str(UUID(int=7))
 FULL = Alert(Severity.CRITICAL, "database_full", "No room is left", "Make room.")
@@ -33,12 +35,12 @@ def receiver() -> Iterator[Receiver]:
 
 @asynccontextmanager
 async def raising(
-    pool: Pool, urls: str = "", *, first_pause_seconds: float = 0.02
+    pool: Pool, urls: str = "", *, first_pause_seconds: float = 0.02, clock: Clock | None = None
 ) -> AsyncIterator[IncidentAlerts]:
     alerts = IncidentAlerts(
         pool,
         service="worker",
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         channels=channels_of(urls),
         first_pause_seconds=first_pause_seconds,
     )
@@ -149,6 +151,112 @@ async def test_processes_that_cannot_ask_each_other_tell_of_one_incident(
     assert {_incident_of(message) for message in receiver.received} == {str(incident_id)}
     await deliverer(pool, receiver.alert_url).turn()
     assert len(receiver.received) == 3
+
+
+@pytest.mark.parametrize("began_apart", [timedelta(seconds=2), timedelta(hours=1)])
+async def test_one_outage_that_is_told_in_two_hours_has_one_id_and_else_each_id_its_end(
+    pool: Pool, receiver: Receiver, began_apart: timedelta
+) -> None:
+    """Who has the duty tells it after 2 minutes, and the others after 10."""
+    began_at = datetime(2026, 1, 1, 10, 57, tzinfo=UTC)
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(
+                raising(pool, receiver.alert_url, clock=ManualClock(began_at + timedelta(minutes=minutes)))
+            )
+            for minutes in (2, 10)
+        ]
+        async with no_room(pool):
+            await first.raise_alert(replace(FULL, since=began_at))
+            await second.raise_alert(replace(FULL, since=began_at + began_apart))
+            await eventually(lambda: len(receiver.received) == 2)
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents WHERE occurrences = 2"))
+    told = {_incident_of(message) for message in receiver.received}
+    assert len(told) == (1 if began_apart < timedelta(hours=1) else 2)
+    assert await _ended(pool, receiver) == sorted(told)
+    states = await rows(pool, "SELECT DISTINCT state FROM alert_deliveries")
+    assert (len(receiver.received), states) == (2 + len(told), [("delivered",)])
+
+
+async def test_an_id_that_an_ended_incident_had_is_ended_once_more(pool: Pool, receiver: Receiver) -> None:
+    """A process that was started anew does not know that it has told of it."""
+    again = replace(FULL, since=datetime(2026, 1, 1, 10, 30, tzinfo=UTC))
+    for times in (1, 2):
+        async with raising(pool, receiver.alert_url) as alerts:
+            async with no_room(pool):
+                await alerts.raise_alert(again)
+                await eventually(lambda: len(receiver.received) % 2)
+            await eventually(lambda: rows(pool, "SELECT id FROM incidents WHERE resolved_at IS NULL"))
+        assert await _ended(pool, receiver) == [_incident_of(receiver.received[0])] * times
+    assert len(receiver.received) == 4
+    assert len(await rows(pool, "SELECT id FROM incidents")) == 2
+
+
+@pytest.mark.parametrize("is_told_by_the_outbox", [False, True])
+async def test_the_outbox_does_not_tell_again_what_was_told_directly_under_another_id(
+    pool: Pool, receiver: Receiver, is_told_by_the_outbox: bool
+) -> None:
+    worker = deliverer(pool, receiver.alert_url)
+    async with _written_by_another(pool, receiver):
+        receiver.answer_with(200 if is_told_by_the_outbox else 503)
+        await worker.turn()
+    assert [title.split("]")[0] for title in receiver.titles] == ["[critical"] * 2
+    await worker.turn()
+    assert len(receiver.received) == 2
+    told = [_incident_of(message) for message in receiver.received]
+    assert await _ended(pool, receiver) == sorted(told if is_told_by_the_outbox else told[:1])
+    assert (
+        sorted(await rows(pool, "SELECT kind, state FROM alert_deliveries"))
+        == [
+            ("opened", "delivered" if is_told_by_the_outbox else "abandoned"),
+            ("opened", "delivered"),
+            ("resolved", "delivered"),
+            ("resolved", "delivered"),
+        ][: 4 if is_told_by_the_outbox else 3]
+    )
+
+
+async def test_what_may_have_arrived_under_two_ids_is_told_no_third_time_and_ends_under_both(
+    pool: Pool, receiver: Receiver
+) -> None:
+    """The answer to the outbox was lost, and it does not try once more."""
+    worker = deliverer(pool, receiver.alert_url)
+    async with _written_by_another(pool, receiver):
+        receiver.answer_with("closes")
+        await worker.turn()
+    told = {_incident_of(message) for message in receiver.received}
+    assert len(told) == 2
+    for _ in range(2):
+        await worker.turn()
+    assert len(receiver.received) == 2
+    assert sorted(await rows(pool, "SELECT kind, state FROM alert_deliveries")) == [
+        ("opened", "delivered"),
+        ("opened", "unknown"),
+    ]
+    assert await _ended(pool, receiver) == sorted(told)
+
+
+@asynccontextmanager
+async def _written_by_another(pool: Pool, receiver: Receiver) -> AsyncIterator[None]:
+    """Another wrote the incident, under its own id, while one tells it directly; that one writes at the end."""
+    async with pool.connection() as conn:
+        assert await open_incident(conn, FULL)
+    async with raising(pool, receiver.alert_url) as alerts:
+        async with no_room(pool):
+            await alerts.raise_alert(FULL)
+            await eventually(lambda: receiver.received)
+            yield
+        await eventually(lambda: rows(pool, "SELECT id FROM incidents WHERE occurrences = 2"))
+
+
+async def _ended(pool: Pool, receiver: Receiver) -> list[str]:
+    """End what is open; the ids of all ends that were told so far."""
+    async with pool.connection() as conn:
+        for (incident_id,) in await rows(pool, "SELECT id FROM incidents WHERE resolved_at IS NULL"):
+            assert await resolve_incident(conn, incident_id, resolution="there is room")
+    for _ in range(2):
+        await deliverer(pool, receiver.alert_url).turn()
+    return sorted(_incident_of(each) for each in receiver.received if each["title"].startswith("[resolved]"))
 
 
 async def test_a_database_that_was_slow_and_took_it_is_told_by_the_outbox_alone(

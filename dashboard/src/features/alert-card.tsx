@@ -109,7 +109,7 @@ function Deliveries({ deliveries }: { deliveries: AlertDelivery[] }) {
         caption="messages"
         columns={COLUMNS}
         rows={deliveries}
-        keyOf={({ channel, kind }) => `${channel}/${kind}`}
+        keyOf={(delivery) => deliveries.indexOf(delivery)}
       />
     </details>
   );

@@ -139,7 +139,8 @@ class Deliverer:
             incident = await get_incident(conn, claimed.incident_id)
         if incident is None:
             return Answer(Outcome.AWAY, "the incident is not there any more")
-        return await channel.send(render(incident, Kind(claimed.kind), public_url=self._public_url))
+        message = render(incident, Kind(claimed.kind), told_as=claimed.told_as, public_url=self._public_url)
+        return await channel.send(message)
 
     async def _settle(self, claimed: Claimed, answer: Answer, *, is_last: bool = False) -> None:
         async with self._pool.connection() as conn:

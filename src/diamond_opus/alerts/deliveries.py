@@ -7,9 +7,13 @@
                    |  |                 |  `-----away, for three days ----> abandoned
                    |  '-----------------'
                    |    away: later, 15 min at most; answer lost, or the process died, once: again
-                   `----its channel is configured nowhere any more--------> abandoned
+                   |----its channel is configured nowhere any more--------> abandoned
+                   `----told under another id; or perhaps under this one--> abandoned, or unknown
 
-A trigger of migration 0011 refuses every other step. A message is repeated once at most when it may have arrived.
+A trigger of migration 0013 refuses every other step. A message is repeated once at most when it may have arrived.
+
+What is told directly (``direct.py``) may have another id than the incident, for it was told before anybody could ask.
+A row's ``told_as`` is the id that the channel knows; a beginning under each has an end of its own.
 """
 
 import random
@@ -53,6 +57,7 @@ class Claimed:
     incident_id: UUID
     kind: str
     channel: str
+    told_as: UUID
     attempts: int
     unanswered: int
     lease_token: UUID
@@ -92,6 +97,12 @@ async def address_opened(conn: Connection, channels: Sequence[Channel], ids: Seq
         )
 
 
+async def address_told(conn: Connection, channel: str, incident_id: UUID, *, told_as: UUID) -> None:
+    """Write that the channel was told of the beginning under this id, whoever told it under another."""
+    values = {"channel": channel, "incident_id": incident_id, "told_as": told_as}
+    await conn.execute(QUERIES["add_told"], values)
+
+
 async def _to_address(conn: Connection) -> list[UUID]:
     cursor = await conn.execute(QUERIES["to_address"], {"window": PATIENCE})
     return [row[0] for row in await cursor.fetchall()]
@@ -104,14 +115,26 @@ async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[En
         await cursor.execute(QUERIES["settle_lapsed"])
         lapsed = await cursor.fetchall()
         await cursor.execute(QUERIES["abandon_strangers"], {"channels": names, "unheard": UNHEARD_AFTER})
-        return [*(ended for ended in lapsed if ended.state != State.PENDING), *await cursor.fetchall()]
+        strangers = await cursor.fetchall()
+        await cursor.execute(QUERIES["settle_told"])
+    return [*(ended for ended in lapsed if ended.state != State.PENDING), *strangers]
 
 
 async def claim(
-    conn: Connection, channel: str, *, lease_seconds: float, incident_id: UUID | None = None
+    conn: Connection,
+    channel: str,
+    *,
+    lease_seconds: float,
+    incident_id: UUID | None = None,
+    told_as: UUID | None = None,
 ) -> Claimed | None:
-    """Take the next delivery of the channel to send it: one that is due, or one of this very incident."""
-    values = {"channel": channel, "incident_id": incident_id, "lease": timedelta(seconds=lease_seconds)}
+    """Take the next delivery of the channel to send it: one that is due, or one of this very incident (and id)."""
+    values = {
+        "channel": channel,
+        "incident_id": incident_id,
+        "told_as": told_as,
+        "lease": timedelta(seconds=lease_seconds),
+    }
     async with conn.cursor(row_factory=class_row(Claimed)) as cursor:
         await cursor.execute(QUERIES["claim_delivery"], values)
         return await cursor.fetchone()

@@ -12,8 +12,9 @@ ORDER BY addressed_at IS NOT NULL, opened_at, id
 LIMIT 1000;
 
 -- name: add_opened
-INSERT INTO alert_deliveries (incident_id, kind, channel)
-SELECT i.id, 'opened', %(channel)s
+-- Who was told of it under another id is told no more.
+INSERT INTO alert_deliveries (incident_id, kind, channel, told_as)
+SELECT i.id, 'opened', %(channel)s, i.id
 FROM incidents AS i
 WHERE i.id = ANY(%(ids)s)
   AND i.severity = ANY(%(severities)s)
@@ -27,6 +28,11 @@ WHERE i.id = ANY(%(ids)s)
 ORDER BY i.opened_at, i.id
 ON CONFLICT DO NOTHING;
 
+-- name: add_told
+INSERT INTO alert_deliveries (incident_id, kind, channel, told_as)
+VALUES (%(incident_id)s, 'opened', %(channel)s, %(told_as)s)
+ON CONFLICT DO NOTHING;
+
 -- name: mark_addressed
 UPDATE incidents
 SET addressed_at = clock_timestamp()
@@ -34,10 +40,10 @@ WHERE id = ANY(%(ids)s)
   AND addressed_at IS NULL;
 
 -- name: add_resolved
--- Who was told of the beginning, or will be, is told of the end. now(), for an index serves no time that differs from row
--- to row, and this is asked every 5 s.
-INSERT INTO alert_deliveries (incident_id, kind, channel)
-SELECT o.incident_id, 'resolved', o.channel
+-- Who was told of the beginning, or will be, is told of the end, under each id that it has it by. now(), for an index
+-- serves no time that differs from row to row, and this is asked every 5 s.
+INSERT INTO alert_deliveries (incident_id, kind, channel, told_as)
+SELECT o.incident_id, 'resolved', o.channel, o.told_as
 FROM incidents AS i
 JOIN alert_deliveries AS o ON o.incident_id = i.id AND o.kind = 'opened'
 WHERE i.resolved_at > now() - %(window)s::interval
@@ -50,6 +56,7 @@ WHERE i.resolved_at > now() - %(window)s::interval
     WHERE r.incident_id = o.incident_id
       AND r.kind = 'resolved'
       AND r.channel = o.channel
+      AND r.told_as = o.told_as
   )
 ORDER BY i.resolved_at, o.id
 ON CONFLICT DO NOTHING;
@@ -87,17 +94,44 @@ WHERE d.state = 'pending'
   )
 RETURNING d.id, d.incident_id, d.kind, d.channel, d.state;
 
+-- name: settle_told
+-- A beginning that the channel was told under another id meanwhile. Where an answer was lost it may have arrived under this
+-- one too, and then has an end.
+UPDATE alert_deliveries AS d
+SET state = CASE WHEN d.unanswered > 0 THEN 'unknown' ELSE 'abandoned' END,
+    settled_at = clock_timestamp(),
+    last_error = 'the channel was told under another id'
+WHERE d.kind = 'opened'
+  AND d.state = 'pending'
+  AND EXISTS (
+    SELECT
+    FROM alert_deliveries AS told
+    WHERE told.incident_id = d.incident_id
+      AND told.kind = 'opened'
+      AND told.channel = d.channel
+      AND told.state IN ('delivered', 'unknown')
+  );
+
 -- name: claim_delivery
--- The next that is due for the channel; of a named incident also one that is not due yet. An end waits until the
--- beginning is settled.
+-- The next that is due for the channel; of a named incident also one that is not due yet, or that the channel was told
+-- under another id. An end waits until its beginning is settled.
 WITH due AS (
     SELECT d.id
     FROM alert_deliveries AS d
     WHERE d.channel = %(channel)s
       AND d.state = 'pending'
       AND CASE
-        WHEN %(incident_id)s::uuid IS NULL THEN d.next_attempt_at <= clock_timestamp()
-        ELSE d.incident_id = %(incident_id)s
+        WHEN %(incident_id)s::uuid IS NOT NULL
+          THEN d.incident_id = %(incident_id)s AND d.told_as = coalesce(%(told_as)s::uuid, d.told_as)
+        WHEN d.next_attempt_at > clock_timestamp() THEN FALSE
+        ELSE d.kind = 'resolved' OR NOT EXISTS (
+          SELECT
+          FROM alert_deliveries AS told
+          WHERE told.incident_id = d.incident_id
+            AND told.kind = 'opened'
+            AND told.channel = d.channel
+            AND told.state IN ('delivered', 'unknown')
+        )
       END
       AND (d.kind = 'opened' OR NOT EXISTS (
         SELECT
@@ -105,6 +139,7 @@ WITH due AS (
         WHERE o.incident_id = d.incident_id
           AND o.channel = d.channel
           AND o.kind = 'opened'
+          AND o.told_as = d.told_as
           AND o.settled_at IS NULL
       ))
     ORDER BY d.next_attempt_at, d.id
@@ -119,7 +154,7 @@ SET state = 'sending',
 FROM due
 WHERE d.id = due.id
 RETURNING
-    d.id, d.incident_id, d.kind, d.channel, d.attempts, d.unanswered, d.lease_token,
+    d.id, d.incident_id, d.kind, d.channel, d.told_as, d.attempts, d.unanswered, d.lease_token,
     clock_timestamp() - d.created_at AS age;
 
 -- name: settle_delivery

@@ -1,7 +1,7 @@
 """Tells of incidents that the database cannot take, such as that it is full, and writes them when it can again.
 
 In the background and from memory, so that it ends with the process. What a channel was told is written with the
-incident, so that the outbox does not tell it again.
+incident, so that the outbox does not tell it again, and with the id it was told by, for the incident may have another.
 """
 
 import asyncio
@@ -102,7 +102,8 @@ class Direct:
             return False
         now = self._clock.monotonic()
         was_told = now - self._told_at.get(key, -_SAME_FOR_SECONDS) < _SAME_FOR_SECONDS
-        incident_id = written_as or (uuid4() if was_told else _shared_id(alert, self._clock.now()))
+        began_at = alert.since or self._clock.now()
+        incident_id = written_as or (uuid4() if was_told else _shared_id(alert, began_at))
         carried = _Carried(
             alert,
             unwritten(alert, incident_id, self._clock.now()),
@@ -151,7 +152,8 @@ class Direct:
             carried.is_told.set()  # it was, a while ago: nobody waits for it
             return
         self._told_at[carried.alert.event, carried.alert.about] = now
-        message = render(carried.incident, Kind.OPENED, public_url=self._public_url)
+        incident = carried.incident
+        message = render(incident, Kind.OPENED, told_as=incident.id, public_url=self._public_url)
         open_to = [channel for channel in carried.channels if carried.is_open_to(channel)]
         answers = await asyncio.gather(*(channel.send(message) for channel in open_to))
         for channel, answer in zip(open_to, answers, strict=True):
@@ -183,18 +185,31 @@ class Direct:
         return _Written.YES
 
     async def _write_answers(self, conn: Connection, carried: _Carried, incident_id: UUID) -> None:
-        """Through the states that they went through, as if the outbox had sent it."""
+        """Through the states that they went through, as if the outbox had sent it.
+
+        What may have arrived stands there under the id it was told by, also beside what others told the channel.
+        """
         told = [channel for channel in carried.channels if channel.name in carried.answers]
-        await deliveries.address_opened(conn, told, [incident_id])
         for channel in told:
-            for answer in carried.answers[channel.name]:
+            answers = carried.answers[channel.name]
+            if all(answer.outcome is Outcome.AWAY for answer in answers):
+                told_as = incident_id
+                await deliveries.address_opened(conn, [channel], [incident_id])
+            else:
+                told_as = carried.incident.id
+                await deliveries.address_told(conn, channel.name, incident_id, told_as=told_as)
+            for answer in answers:
                 claimed = await deliveries.claim(
-                    conn, channel.name, lease_seconds=LONGEST_SEND_SECONDS, incident_id=incident_id
+                    conn,
+                    channel.name,
+                    lease_seconds=LONGEST_SEND_SECONDS,
+                    incident_id=incident_id,
+                    told_as=told_as,
                 )
                 if claimed is not None:
                     await deliveries.settle(conn, claimed, answer)
 
 
-def _shared_id(alert: Alert, now: datetime) -> UUID:
-    """The same in every process that meets this trouble within the hour, for none can ask another."""
-    return uuid5(NAMESPACE_URL, f"{alert.event}\n{alert.about}\n{now:%Y-%m-%dT%H}")
+def _shared_id(alert: Alert, began_at: datetime) -> UUID:
+    """The same in nearly every process that meets this trouble, for none can ask another when it is told."""
+    return uuid5(NAMESPACE_URL, f"{alert.event}\n{alert.about}\n{began_at:%Y-%m-%dT%H}")

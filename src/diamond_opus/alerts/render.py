@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from html import escape
+from uuid import UUID
 
 from diamond_opus.alerts.incidents import Incident
 from diamond_opus.alerts.protocol import Severity
@@ -23,7 +24,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``key`` is the incident's id: a channel that groups, such as PagerDuty, knows beginning and end by it."""
+    """``key`` is the id it is told as: a channel that groups, such as PagerDuty, knows beginning and end by it."""
 
     title: str
     body: str
@@ -32,16 +33,19 @@ class Message:
     key: str
 
 
-def render(incident: Incident, kind: Kind, *, public_url: str | None) -> Message:
-    """``public_url`` is where people find the dashboard; without it there is no link."""
+def render(incident: Incident, kind: Kind, *, told_as: UUID, public_url: str | None) -> Message:
+    """``told_as`` is the id by which the channel knows it, in most cases its own.
+
+    ``public_url`` is where people find the dashboard; without it there is no link.
+    """
     label = incident.severity.value if kind is Kind.OPENED else "resolved"
     first = [incident.text] if kind is Kind.OPENED else _ending(incident)
     return Message(
         title=f"[{label}] {incident.title}",
-        body="\n".join([*first, "", *_facts(incident, public_url)]),
+        body="\n".join([*first, "", *_facts(incident, public_url), f"Incident: {told_as}"]),
         severity=incident.severity,
         kind=kind,
-        key=str(incident.id),
+        key=str(told_as),
     )
 
 
@@ -73,7 +77,6 @@ def _facts(incident: Incident, public_url: str | None) -> Iterator[str]:
     yield f"Runbook: {RUNBOOK}#{incident.event}"
     if incident.run_id:
         yield f"Run: {incident.run_id}"
-    yield f"Incident: {incident.id}"
 
 
 def _utc(at: datetime) -> str:

@@ -1,0 +1,25 @@
+CREATE OR REPLACE FUNCTION check_delivery_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND NOT (OLD.state, NEW.state) IN (
+        ('pending', 'sending'), ('pending', 'abandoned'), ('sending', 'pending'), ('sending', 'delivered'),
+        ('sending', 'unknown'), ('sending', 'abandoned')
+    ) THEN
+        RAISE EXCEPTION 'delivery % cannot go from % to %', OLD.id, OLD.state, NEW.state
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+DROP TRIGGER delivery_told_as ON alert_deliveries;
+DROP FUNCTION tell_as_incident();
+
+-- Of what a channel was told under several ids, the first stays.
+DELETE FROM alert_deliveries AS d
+USING alert_deliveries AS earlier
+WHERE earlier.incident_id = d.incident_id
+  AND earlier.kind = d.kind
+  AND earlier.channel = d.channel
+  AND earlier.id < d.id;
+ALTER TABLE alert_deliveries
+    DROP COLUMN told_as,
+    ADD UNIQUE (incident_id, kind, channel);
