@@ -213,6 +213,29 @@ async def test_after_three_days_a_channel_that_stays_away_is_given_up(pool: Pool
     assert await states(pool) == [("opened", "abandoned")]
 
 
+async def test_of_a_beginning_that_is_given_up_the_end_is_given_up_too(
+    pool: Pool, receiver: Receiver
+) -> None:
+    """Also one that was written while the beginning was still tried."""
+    receiver.answer_with(500, 500)
+    incident_id = await begin(pool)
+    worker = deliverer(pool, receiver.alert_url)
+    await worker.turn()
+    await finish(pool, incident_id)
+    await worker.turn()
+    async with pool.connection() as conn:
+        [channel] = channels_of(receiver.alert_url)
+        claimed = await deliveries.claim(conn, channel.name, lease_seconds=60)
+        assert claimed is not None
+        assert (await deliveries.settle(conn, replace(claimed, age=PATIENCE * 2), Answer(Outcome.AWAY))) == (
+            State.ABANDONED
+        )
+        assert await deliveries.claim(conn, channel.name, lease_seconds=60) is None
+    await worker.turn()
+    assert await states(pool) == [("opened", "abandoned"), ("resolved", "abandoned")]
+    assert len(receiver.received) == 2
+
+
 def tried(seconds_ago: int) -> str:
     """As if the channel that is gone had been tried last so long ago."""
     return (

@@ -8,7 +8,8 @@
                    |  '-----------------'
                    |    away: later, 15 min at most; answer lost, or the process died, once: again
                    |----its channel is configured nowhere any more--------> abandoned
-                   `----told under another id; or perhaps under this one--> abandoned, or unknown
+                   |----told under another id; or perhaps under this one--> abandoned, or unknown
+                   `----the end of a beginning that was abandoned---------> abandoned
 
 A trigger of migration 0013 refuses every other step. A message is repeated once at most when it may have arrived.
 
@@ -117,6 +118,7 @@ async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[En
         await cursor.execute(QUERIES["abandon_strangers"], {"channels": names, "unheard": UNHEARD_AFTER})
         strangers = await cursor.fetchall()
         await cursor.execute(QUERIES["settle_told"])
+        await cursor.execute(QUERIES["abandon_ends"])  # their beginnings were told as lost
     return [*(ended for ended in lapsed if ended.state != State.PENDING), *strangers]
 
 

@@ -112,9 +112,27 @@ WHERE d.kind = 'opened'
       AND told.state IN ('delivered', 'unknown')
   );
 
+-- name: abandon_ends
+-- Of a beginning that the channel was never told.
+UPDATE alert_deliveries AS d
+SET state = 'abandoned',
+    settled_at = clock_timestamp(),
+    last_error = 'the channel was not told of the beginning'
+WHERE d.kind = 'resolved'
+  AND d.state = 'pending'
+  AND EXISTS (
+    SELECT
+    FROM alert_deliveries AS o
+    WHERE o.incident_id = d.incident_id
+      AND o.kind = 'opened'
+      AND o.channel = d.channel
+      AND o.told_as = d.told_as
+      AND o.state = 'abandoned'
+  );
+
 -- name: claim_delivery
 -- The next that is due for the channel; of a named incident also one that is not due yet, or that the channel was told
--- under another id. An end waits until its beginning is settled.
+-- under another id. An end waits until its beginning is settled, and is not for a channel that was never told of that.
 WITH due AS (
     SELECT d.id
     FROM alert_deliveries AS d
@@ -140,7 +158,7 @@ WITH due AS (
           AND o.channel = d.channel
           AND o.kind = 'opened'
           AND o.told_as = d.told_as
-          AND o.settled_at IS NULL
+          AND (o.settled_at IS NULL OR o.state = 'abandoned')
       ))
     ORDER BY d.next_attempt_at, d.id
     LIMIT 1
