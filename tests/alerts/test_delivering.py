@@ -236,6 +236,21 @@ async def test_of_a_beginning_that_is_given_up_the_end_is_given_up_too(
     assert len(receiver.received) == 2
 
 
+async def test_what_is_over_and_waited_for_longer_than_that_is_told_nobody(
+    pool: Pool, receiver: Receiver
+) -> None:
+    """Nobody tried it between, as in a database of long ago. What is still open is an alert all the same."""
+    await begin(pool, Alert(Severity.ERROR, "e", "still open", "x"))
+    over = await begin(pool)
+    async with pool.connection() as conn:
+        await deliveries.address(conn, channels_of(receiver.alert_url))
+    await finish(pool, over)
+    await rows(pool, "UPDATE alert_deliveries SET created_at = now() - interval '30 days' RETURNING id")
+    for _ in range(2):
+        await deliverer(pool, receiver.alert_url).turn()
+    assert receiver.titles == ["[error] still open"]
+
+
 def tried(seconds_ago: int) -> str:
     """As if the channel that is gone had been tried last so long ago."""
     return (

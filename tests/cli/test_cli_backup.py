@@ -5,10 +5,11 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -17,19 +18,27 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from typer.testing import CliRunner, Result
 
+from alert_parts import deliverer
+from alert_receiver import Receiver
+from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.cli import backup
 from diamond_opus.cli.app import app
 from diamond_opus.cli.doctor import Verdict, examine
 from diamond_opus.db.dump import DumpFailed, dump_database, restore_database
 from diamond_opus.db.pool import open_pool
+from diamond_opus.domain.clock import SystemClock
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.api_keys import create_key, find_key, hash_key
+from diamond_opus.monitoring.look import Limits, Lookout
+from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from diamond_opus.watermark.memory import MemoryWatermarkStore
 from diamond_opus.watermark.protocol import WatermarkStore
-from pipeline_builders import Pool, run_to_end, simulated_pipeline
+from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
+from pipeline_supplier import ScriptedSupplier, stones
 from pipeline_truth import Catalogue, Judge, check_catalogue, judged
+from run_steps import fail
 
 USE = Callable[..., None]
 
@@ -128,6 +137,96 @@ async def test_copies_of_the_catalogue_do_not_take_the_restored_one_for_a_versio
     assert await rows(empty_database_url, "SELECT version FROM dataset_versions") == [{"version": 1_000_001}]
     with pytest.raises(DumpFailed, match=r"is not empty: it has \d+ tables"):
         await restore_database(empty_database_url, file, bin_folder=programs, stop=asyncio.Event())
+
+
+#: What was open or waited to be told when the backup was made, long ago: its state, and what is there for the channel.
+INCIDENTS = """
+    WITH told (event, days_ago, is_over, kind, state) AS (VALUES
+        ('run_timed_out', 29, TRUE, 'opened', 'pending'),
+        ('run_partial', 0, TRUE, 'opened', 'delivered'),
+        ('run_partial', 0, TRUE, 'resolved', 'pending'),
+        ('run_late', 29, FALSE, 'opened', 'delivered'),
+        ('dead_letters', 29, FALSE, 'opened', 'sending'),
+        ('supplier_unavailable', 29, FALSE, 'opened', 'pending'),
+        ('database_nearly_full', 29, FALSE, 'opened', 'pending'),
+        ('consolidation_failed', 29, FALSE, 'opened', 'delivered'),
+        ('order_contradicted', 29, FALSE, 'opened', 'pending')
+    ), times AS (
+        SELECT *, now() - days_ago * interval '1 day' AS at FROM told
+    ), incident AS (
+        INSERT INTO incidents (event, severity, title, text, opened_at, addressed_at, cleared_at, resolved_at, run_id)
+        SELECT DISTINCT event, 'error', event, '', at, at, CASE WHEN is_over THEN at END, CASE WHEN is_over THEN at END,
+            (SELECT run_id FROM run_metadata)
+        FROM times
+        RETURNING id, event
+    ), health AS (
+        INSERT INTO supplier_health (feed, state, since, seen_at)
+        VALUES ('nivoda', 'away', now() - interval '30 days', now() - interval '29 days')
+    )
+    INSERT INTO alert_deliveries (
+        incident_id, kind, channel, state, created_at, settled_at, lease_token, lease_expires_at
+    )
+    SELECT i.id, t.kind, 'ops', t.state, t.at, CASE WHEN t.state = 'delivered' THEN t.at END,
+        CASE WHEN t.state = 'sending' THEN i.id END, CASE WHEN t.state = 'sending' THEN t.at END
+    FROM times AS t JOIN incident AS i USING (event)
+    RETURNING id
+"""
+
+
+async def test_of_the_alerts_of_a_backup_only_what_may_be_true_is_told(
+    diamond: Command, database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    """The database is still nearly full, and the run has failed in it as before, with its range."""
+    file = tmp_path / "a.dump"
+    async with open_pool(database_url, application_name="test", max_size=2) as pool:
+        run = await fail(World(pool, ScriptedSupplier(stones(5))))
+    await rows(database_url, INCIDENTS)
+    programs = Path(PROGRAMS["DIAMOND_POSTGRES_BIN"]) if PROGRAMS else None
+    await dump_database(database_url, file, bin_folder=programs, stop=asyncio.Event())
+    await command(diamond, "restore", file, empty_database_url)
+
+    async with open_pool(empty_database_url, application_name="test", max_size=4) as pool:
+        with Receiver() as receiver:
+            for _ in range(2):
+                await watch(pool).turn()
+                await deliverer(pool, f"ops={receiver.alert_url}").turn()
+    assert sorted(receiver.titles) == [
+        "[error] The database has little room left",
+        "[error] order_contradicted",
+        "[resolved] dead_letters",
+        "[resolved] run_late",
+        f"[warning] 1 ranges of run {run.run_id} failed for good",
+    ]
+    still_open = await rows(
+        empty_database_url, "SELECT event FROM incidents WHERE resolved_at IS NULL ORDER BY event"
+    )
+    assert [row["event"] for row in still_open] == [
+        "consolidation_failed",
+        "database_nearly_full",
+        "order_contradicted",
+        "partition_failed",
+    ]
+
+
+def watch(pool: Pool) -> IncidentWatch:
+    """Who finds the database too large, and would find a supplier away."""
+    limits = Limits(
+        scheduler_cron="0 0 31 2 *",
+        late_after=timedelta(hours=6),
+        maintain_cron="0 0 31 2 *",
+        tasks=(),
+        rejected_share=0.1,
+        refusal=timedelta(0),
+        database_bytes=1.0,
+    )
+    return IncidentWatch(
+        pool=pool,
+        lookout=Lookout(pool, {}, limits, ["nivoda"]),
+        alerts=IncidentAlerts(pool, service="test", clock=SystemClock()),
+        holder=UUID(int=1),
+        clock=SystemClock(),
+        quiet_seconds=0,
+    )
 
 
 def test_a_backup_replaces_nothing_and_a_failed_one_leaves_nothing_but_its_record(

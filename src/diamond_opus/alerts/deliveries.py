@@ -8,10 +8,12 @@
                    |  '-----------------'
                    |    away: later, 15 min at most; answer lost, or the process died, once: again
                    |----its channel is configured nowhere any more--------> abandoned
-                   |----told under another id; or perhaps under this one--> abandoned, or unknown
+                   |----told under another id-----------------------------> abandoned, or unknown
+                   |----over, and not sent for three days; restored-------> abandoned, or unknown
                    `----the end of a beginning that was abandoned---------> abandoned
 
-A trigger of migration 0013 refuses every other step. A message is repeated once at most when it may have arrived.
+What nobody sends any more ends as unknown if an answer was lost before. A trigger of migration 0013 refuses every other
+step. A message is repeated once at most when it may have arrived.
 
 What is told directly (``direct.py``) may have another id than the incident, for it was told before anybody could ask.
 A row's ``told_as`` is the id that the channel knows; a beginning under each has an end of its own.
@@ -110,16 +112,23 @@ async def _to_address(conn: Connection) -> list[UUID]:
 
 
 async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[Ended]:
-    """Take back what dead processes were sending, and give up what no channel is there for; returns what ended so."""
+    """Take back what dead processes were sending, and give up what is told nobody any more; returns what ended so."""
     names = [channel.name for channel in channels]
     async with conn.cursor(row_factory=class_row(Ended)) as cursor:
         await cursor.execute(QUERIES["settle_lapsed"])
         lapsed = await cursor.fetchall()
         await cursor.execute(QUERIES["abandon_strangers"], {"channels": names, "unheard": UNHEARD_AFTER})
         strangers = await cursor.fetchall()
+        await cursor.execute(QUERIES["give_up_old"], {"window": PATIENCE})
+        old = await cursor.fetchall()
         await cursor.execute(QUERIES["settle_told"])
         await cursor.execute(QUERIES["abandon_ends"])  # their beginnings were told as lost
-    return [*(ended for ended in lapsed if ended.state != State.PENDING), *strangers]
+    return [*(ended for ended in lapsed if ended.state != State.PENDING), *strangers, *old]
+
+
+async def settle_restored(conn: Connection, *, reason: str) -> None:
+    """Give up what a backup has waiting of incidents that are over, for it may have been told since."""
+    await conn.execute(QUERIES["settle_restored"], {"reason": reason})
 
 
 async def claim(

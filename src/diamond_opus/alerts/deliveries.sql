@@ -94,6 +94,33 @@ WHERE d.state = 'pending'
   )
 RETURNING d.id, d.incident_id, d.kind, d.channel, d.state;
 
+-- name: give_up_old
+-- What is over is worth telling for so long. What is still open is tried once more, however long nobody tried it.
+UPDATE alert_deliveries AS d
+SET state = CASE WHEN d.unanswered > 0 THEN 'unknown' ELSE 'abandoned' END,
+    settled_at = clock_timestamp(),
+    last_error = coalesce(d.last_error, 'it was over before anybody could be told')
+FROM incidents AS i
+WHERE i.id = d.incident_id
+  AND i.resolved_at IS NOT NULL
+  AND d.state = 'pending'
+  AND d.created_at < clock_timestamp() - %(window)s::interval
+RETURNING d.id, d.incident_id, d.kind, d.channel, d.state;
+
+-- name: settle_restored
+-- What was sent after the backup nobody knows any more, so of what is over nothing is sent. What may have arrived before
+-- ends as unknown, and then has an end.
+UPDATE alert_deliveries AS d
+SET state = CASE WHEN d.state = 'sending' OR d.unanswered > 0 THEN 'unknown' ELSE 'abandoned' END,
+    settled_at = clock_timestamp(),
+    lease_token = NULL,
+    lease_expires_at = NULL,
+    last_error = %(reason)s
+FROM incidents AS i
+WHERE i.id = d.incident_id
+  AND i.resolved_at IS NOT NULL
+  AND d.state IN ('pending', 'sending');
+
 -- name: settle_told
 -- A beginning that the channel was told under another id meanwhile. Where an answer was lost it may have arrived under this
 -- one too, and then has an end.

@@ -157,6 +157,11 @@ async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: s
     return await cursor.fetchone() is not None
 
 
+async def resolve_events(conn: Connection, events: Sequence[str], *, resolution: str) -> None:
+    """End all that are open of these events."""
+    await conn.execute(QUERIES["resolve_events"], {"events": list(events), "resolution": resolution})
+
+
 async def end_by_hand(
     conn: Connection, incident_id: UUID, *, actor: str, note: str | None, name: str | None = None
 ) -> Incident:

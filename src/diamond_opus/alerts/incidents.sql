@@ -89,6 +89,14 @@ SET cleared_at = NULL
 WHERE id = %(id)s
   AND resolved_at IS NULL;
 
+-- name: resolve_events
+UPDATE incidents
+SET cleared_at = coalesce(cleared_at, clock_timestamp()),
+    resolved_at = clock_timestamp(),
+    resolution = %(resolution)s
+WHERE event = ANY(%(events)s)
+  AND resolved_at IS NULL;
+
 -- name: resolve_incident
 UPDATE incidents
 SET cleared_at = coalesce(cleared_at, clock_timestamp()),

@@ -18,6 +18,7 @@ from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
 from diamond_opus.maintain import upkeep
+from diamond_opus.monitoring.restored import settle_restored
 from diamond_opus.observability.logging import get_logger
 from diamond_opus.settings import Settings
 from diamond_opus.wiring import migrate_database, open_database
@@ -117,4 +118,6 @@ async def _restore(settings: Settings, file: Path) -> str:
     async with stop_on_signals() as stop, open_database(settings) as url:
         await restore_database(url, file, bin_folder=settings.diamond_postgres_bin, stop=stop)
         await migrate_database(url)
+        async with await connect(url, application_name="diamond restore") as conn:
+            await settle_restored(conn)
         return describe_address(url)

@@ -63,7 +63,7 @@ async def dump_database(url: str, file: Path, *, bin_folder: Path | None, stop: 
 async def restore_database(url: str, file: Path, *, bin_folder: Path | None, stop: asyncio.Event) -> None:
     """Read a file into an empty database, in one transaction. Raises DumpFailed.
 
-    What the schema lacks for this release is left to the caller.
+    What the schema lacks for this release is left to the caller, as is what it says of trouble, which is of the past.
     """
     contents = await _contents(file, bin_folder, stop)
     tool = await _tool("pg_restore", bin_folder)

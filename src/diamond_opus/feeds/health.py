@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import psycopg
 
 from diamond_opus.db.errors import DatabaseUnavailable
-from diamond_opus.db.pool import Pool
+from diamond_opus.db.pool import Connection, Pool
 from diamond_opus.db.queries import load_queries
 from diamond_opus.domain.clock import Clock
 from diamond_opus.domain.tasks import end
@@ -27,7 +27,8 @@ _LAST_WORD_SECONDS = 2.0
 
 log = get_logger(__name__)
 
-_NOTE = load_queries("diamond_opus.feeds", "health.sql")["note_health"]
+_QUERIES = load_queries("diamond_opus.feeds", "health.sql")
+_NOTE = _QUERIES["note_health"]
 
 
 class SupplierState(StrEnum):
@@ -41,6 +42,11 @@ class SupplierState(StrEnum):
 
 #: These last until a calm. That a supplier is away is disproved by any answer.
 _STANDING = (SupplierState.REFUSING, SupplierState.LOGIN_FAILED)
+
+
+async def forget_health(conn: Connection) -> None:
+    """In a database that was restored it tells of another time; the next answer of each supplier is noted anew."""
+    await conn.execute(_QUERIES["forget_health"])
 
 
 class _Seen(NamedTuple):

@@ -1,3 +1,6 @@
+-- name: forget_health
+DELETE FROM supplier_health;
+
 -- name: note_health
 -- Every process that asks the feed's supplier says here what it saw last. The same state lasts on; another takes its
 -- place if it was seen later, but a refusal stands until none was seen for calm_seconds: a supplier that refuses some
