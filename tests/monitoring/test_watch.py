@@ -1,5 +1,6 @@
 """An incident opens when trouble is found, once, and ends when it has been right for a while, once."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -25,8 +26,11 @@ class Eyes(Lookout):
 
     def __init__(self) -> None:
         self.sight = Sight()
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def look(self, now: datetime) -> Sight:
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return self.sight
 
     def see(self, *alerts: Alert, seen: set[str] | None = None, still: set[UUID] | None = None) -> None:
@@ -155,6 +159,18 @@ async def test_trouble_that_comes_and_goes_has_to_stay_away_for_longer(pool: Poo
         assert await scene.names() == ["run_late"]
         await scene.quiet(minutes + 0.5)
         assert await scene.names() == []
+
+
+async def test_what_is_raised_again_during_the_look_is_not_over(pool: Pool) -> None:
+    scene = Scene(pool, quiet_seconds=60)
+    opened = await scene.open(FAILED)
+    scene.eyes.see()
+    await scene.watch.turn()
+    scene.eyes.meanwhile = lambda: scene.alerts.raise_alert(FAILED)
+    await scene.quiet(minutes=2)
+
+    [incident] = await scene.present()
+    assert (incident.id, incident.occurrences, incident.cleared_at) == (opened, 2, None)
 
 
 async def test_what_could_not_be_looked_for_stays_as_it_is(scene: Scene) -> None:

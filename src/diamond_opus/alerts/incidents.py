@@ -129,9 +129,11 @@ async def count_lately(conn: Connection, incident: Incident) -> int:
     return int(row[0]) if row else 0
 
 
-async def mark_cleared(conn: Connection, incident_id: UUID) -> None:
-    """It is not seen any more, since now; it is over when it stays so."""
-    await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})
+async def mark_cleared(conn: Connection, incident_id: UUID) -> datetime | None:
+    """It is not seen any more, since now; it is over when it stays so. None when it was marked or ended before."""
+    cursor = await conn.execute(QUERIES["mark_cleared"], {"id": incident_id})
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
 
 
 async def refresh(conn: Connection, alert: Alert) -> None:
@@ -150,9 +152,11 @@ async def mark_not_over(conn: Connection, incident_id: UUID) -> None:
     await conn.execute(QUERIES["mark_not_over"], {"id": incident_id})
 
 
-async def resolve_incident(conn: Connection, incident_id: UUID, *, resolution: str) -> bool:
-    """End it; False when it is not open."""
-    values = {"id": incident_id, "resolution": clean_text(resolution)}
+async def resolve_incident(
+    conn: Connection, incident_id: UUID, *, resolution: str, cleared_at: datetime | None = None
+) -> bool:
+    """End it; False when it is not open, or was not left alone since ``cleared_at``."""
+    values = {"id": incident_id, "resolution": clean_text(resolution), "cleared_at": cleared_at}
     cursor = await conn.execute(QUERIES["resolve_incident"], values)
     return await cursor.fetchone() is not None
 

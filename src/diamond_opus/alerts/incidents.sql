@@ -69,7 +69,8 @@ UPDATE incidents
 SET cleared_at = clock_timestamp()
 WHERE id = %(id)s
   AND cleared_at IS NULL
-  AND resolved_at IS NULL;
+  AND resolved_at IS NULL
+RETURNING cleared_at;
 
 -- name: refresh
 UPDATE incidents
@@ -98,10 +99,12 @@ WHERE event = ANY(%(events)s)
   AND resolved_at IS NULL;
 
 -- name: resolve_incident
+-- Of one that was seen again meanwhile cleared_at is another.
 UPDATE incidents
 SET cleared_at = coalesce(cleared_at, clock_timestamp()),
     resolved_at = clock_timestamp(),
     resolution = %(resolution)s
 WHERE id = %(id)s
   AND resolved_at IS NULL
+  AND (%(cleared_at)s::timestamptz IS NULL OR cleared_at = %(cleared_at)s)
 RETURNING id;

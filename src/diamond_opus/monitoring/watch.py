@@ -129,15 +129,21 @@ class IncidentWatch:
         )
 
     async def _end(self, incident: Incident) -> None:
-        """Now, if it has been quiet for long enough; else from now on it is."""
+        """Now, if it has been quiet for long enough; else from now on it is.
+
+        The copy is from before the look, which takes a while: what was raised again since then is not over.
+        """
         async with self._pool.connection() as conn:
-            if incident.cleared_at is None:
-                await mark_cleared(conn, incident.id)
-                if self._quiet:
+            cleared_at = incident.cleared_at
+            if cleared_at is None:
+                cleared_at = await mark_cleared(conn, incident.id)
+                if self._quiet or cleared_at is None:
                     return
-            elif await database_time(conn) - incident.cleared_at < await self._quiet_for(conn, incident):
+            elif await database_time(conn) - cleared_at < await self._quiet_for(conn, incident):
                 return
-            if await resolve_incident(conn, incident.id, resolution="it is not seen any more"):
+            if await resolve_incident(
+                conn, incident.id, resolution="it is not seen any more", cleared_at=cleared_at
+            ):
                 log.info("incident_resolved", incident=incident.event, about=incident.subject)
 
     async def _quiet_for(self, conn: AsyncConnection[Any], incident: Incident) -> timedelta:
