@@ -212,6 +212,7 @@ def watch(pool: Pool) -> IncidentWatch:
     """Who finds the database too large, and would find a supplier away."""
     limits = Limits(
         scheduler_cron="0 0 31 2 *",
+        full_run_cron="0 0 31 2 *",
         late_after=timedelta(hours=6),
         maintain_cron="0 0 31 2 *",
         tasks=(),
