@@ -122,3 +122,12 @@ async def test_a_batch_that_fails_ends_the_others() -> None:
     with pytest.raises(OSError, match="went away"):
         await make_drain(table).drain(batch)
     assert cancelled.is_set()
+
+
+async def test_a_second_drain_waits_and_finds_what_the_first_has_left() -> None:
+    """A run's last range and its end are told by a message each, and both lead here."""
+    table = Table(20_000)
+    drain = make_drain(table, most=1)
+    await asyncio.gather(drain.drain(table.batch), drain.drain(table.batch))
+    assert table.most_under_way == 1
+    assert len(table.done) == 20_000

@@ -55,9 +55,18 @@ class Drain:
         self._chosen: Choice | None = None
         self._told: Choice | None = None
         self._told_at = float("-inf")
+        self._turn = asyncio.Lock()
 
     async def drain(self, batch: Batch) -> None:
-        """Batches until a whole pass over the keys claims nothing."""
+        """Batches until a whole pass over the keys claims nothing.
+
+        One at a time: a run is mostly told of twice, and two drains would be twice as many batches as are wanted. The
+        second waits, and finds what the first has left.
+        """
+        async with self._turn:
+            await self._pass_over(batch)
+
+    async def _pass_over(self, batch: Batch) -> None:
         walk = _Walk(min(_FIRST_BATCH, self._tuning.choice.batch_size))
         lanes: set[asyncio.Task[None]] = set()
         try:
