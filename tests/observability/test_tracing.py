@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from api_support import SEARCH, open_api
 from structlog.testing import capture_logs
@@ -21,10 +22,14 @@ from diamond_opus.cli.running import trace_statement
 from diamond_opus.db.observed import observe_statements
 from diamond_opus.db.pool import open_pool
 from diamond_opus.domain.clock import ManualClock
-from diamond_opus.domain.errors import ConfigurationError, Retryable, Superseded
+from diamond_opus.domain.errors import ConfigurationError, Fatal, Retryable, Superseded
 from diamond_opus.observability import tracing
 from diamond_opus.observability.trace import current_trace, new_trace, run_root, use_trace
 from diamond_opus.observability.tracing import begin, leaf, span
+from diamond_opus.queue.consumer import consume
+from diamond_opus.queue.limits import QueueLimits
+from diamond_opus.queue.memory import MemoryQueue
+from diamond_opus.queue.protocol import Message, Received
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.settings import load_settings, otel_variables
 from diamond_opus.simulator.faults import Fault
@@ -227,10 +232,47 @@ async def test_statements_are_named_by_their_queries_and_tell_no_value(
                     assert [bytes(part) async for part in copy] == [b"a value\n"]
             with pytest.raises(Exception, match="a value"):
                 await conn.execute(b"SELECT 'a value'::integer")
+            with pytest.raises(psycopg.errors.CheckViolation, match="a value"):
+                await conn.execute(
+                    b"INSERT INTO incidents (event, severity, title, text) VALUES ('a value', '?', '', '')"
+                )
 
     names = sorted(each.name for each in collector.spans if each.attributes.get("db.system.name"))
-    assert names == ["COPY", "SELECT", "SELECT", "SELECT", "SET", "SET"]  # one SET when it connects
-    assert [each.name for each in collector.spans if each.failed is not None] == ["SELECT"]
+    assert names == ["COPY", "INSERT", "SELECT", "SELECT", "SELECT", "SET", "SET"]  # one SET when it connects
+    failed = {each.name: each.failed for each in collector.spans if each.failed is not None}
+    assert failed == {"SELECT": "22P02", "INSERT": "23514 incidents_severity_check"}
+    assert "a value" not in repr(collector.spans)
+
+
+async def test_a_delivery_says_what_became_of_its_message_and_no_word_of_the_error(
+    collector: Receiver,
+) -> None:
+    errors = {
+        "done": None,
+        "later": Retryable("hush"),
+        "never": Fatal("hush"),
+        "unforeseen": KeyError("hush"),
+    }
+    queue = MemoryQueue("work-items", QueueLimits(lease_seconds=30, max_deliveries=3))
+
+    async def handle(message: Received) -> None:
+        error = errors[message.body["id"]]
+        if error is not None:
+            raise error
+
+    with recording(collector.url):
+        await queue.send([Message({"id": name, "traceId": TRACE}, name, {}) for name in errors])
+        await consume(queue, handler=handle, stop=asyncio.Event(), until_idle=True, wait_seconds=0)
+
+    told = [(each.attributes["diamond.settlement"], each.failed is not None) for each in collector.spans]
+    assert told == [("complete", False), ("abandon", False), ("dead_letter", True), ("abandon", True)]
+    assert [each.attributes.get("error.type") for each in collector.spans] == [
+        None,
+        None,
+        "Fatal",
+        "KeyError",
+    ]
+    assert "hush" not in repr(collector.spans)
 
 
 async def test_a_span_inside_and_the_log_agree_on_trace_and_parent(collector: Receiver) -> None:

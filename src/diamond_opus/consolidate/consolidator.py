@@ -148,7 +148,7 @@ class Consolidator:
             except Superseded as stop:
                 log.info("consolidation_left", run_id=run_id, reason=str(stop))
             except (DiamondError, psycopg.Error, OSError) as error:
-                work.fail(type(error).__name__, str(error))
+                work.fail(error)
                 await self._postpone(run, error)
 
     async def _drain(self, run: Run) -> None:

@@ -136,7 +136,7 @@ class Worker:
             with span("partition attempt", attributes=names, links=[run_trace(item.trace_id)]) as attempt:
                 error = await self._attempt(source, item, claimed)
                 if error is not None:
-                    attempt.fail(type(error).__name__, str(error))
+                    attempt.fail(error)
         finally:
             self._claimed_at.pop(claimed.lease_token, None)
 

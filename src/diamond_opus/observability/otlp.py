@@ -111,10 +111,10 @@ class _OtlpSpan:
     def rename(self, name: str) -> None:
         self._span.update_name(name)
 
-    def fail(self, kind: str, text: str) -> None:
+    def fail(self, kind: str, detail: str) -> None:
         # No stack: it would hold what the work had in hand.
         self._span.set_attribute("error.type", kind)
-        self._span.set_status(Status(StatusCode.ERROR, clean_text(text, limit_bytes=ERROR_LIMIT_BYTES)))
+        self._span.set_status(Status(StatusCode.ERROR, detail or None))
 
     def end(self) -> None:
         self._span.end()

@@ -12,6 +12,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import psycopg
+
 from diamond_opus.domain.errors import ConfigurationError, Superseded
 from diamond_opus.observability.trace import Trace, current_trace, run_root, use_trace
 
@@ -35,7 +37,7 @@ class Recording(Protocol):
 
     def set(self, attributes: Mapping[str, object]) -> None: ...
     def rename(self, name: str) -> None: ...
-    def fail(self, kind: str, text: str) -> None: ...
+    def fail(self, kind: str, detail: str) -> None: ...
     def end(self) -> None: ...
 
 
@@ -73,8 +75,11 @@ class Span:
 
     def rename(self, name: str) -> None: ...
 
-    def fail(self, kind: str, text: str = "") -> None:
-        """The work failed without an exception; one that leaves the block says so by itself."""
+    def fail(self, cause: Exception | str) -> None:
+        """The work failed, though no exception leaves the block: one that does says so by itself.
+
+        What an error says stays in the log, under the same trace id: it may quote a row, or an answer.
+        """
 
 
 _NOTHING = Span()
@@ -249,7 +254,7 @@ class _Live(Span):
         if isinstance(error, Superseded):
             self._recording.set({"superseded": str(error)})
         elif isinstance(error, Exception):
-            self._recording.fail(type(error).__name__, str(error))
+            self.fail(error)
         elif error is not None:
             self._recording.set({"cancelled": True})
         self._recording.end()
@@ -262,6 +267,14 @@ class _Live(Span):
         if self._recording is not None:
             self._recording.rename(name)
 
-    def fail(self, kind: str, text: str = "") -> None:
+    def fail(self, cause: Exception | str) -> None:
         if self._recording is not None:
-            self._recording.fail(kind, text)
+            kind = cause if isinstance(cause, str) else type(cause).__name__
+            self._recording.fail(kind, _known_of(cause))
+
+
+def _known_of(cause: Exception | str) -> str:
+    """What may be said of an error to anybody: of the database's its code, and which constraint refused the row."""
+    if not isinstance(cause, psycopg.Error):
+        return ""
+    return " ".join(word for word in (cause.sqlstate, cause.diag.constraint_name) if word)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from diamond_opus.domain.waiting import wait_for_event
 from diamond_opus.observability.logging import bind, get_logger
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.observability.trace import Trace, parse_trace_id, parse_traceparent
-from diamond_opus.observability.tracing import Kind, begin, run_trace
+from diamond_opus.observability.tracing import Kind, Span, begin, run_trace
 from diamond_opus.queue.protocol import LeaseLost, Queue, Received
 
 FIRST_BACKOFF_SECONDS = 2.0
@@ -146,21 +146,22 @@ class _Consumer:
         properties = message.properties
         known = {"run_id": properties.get("runId"), "partition_id": properties.get("partitionId")}
         fields = {key: value for key, value in known.items() if value}
-        with self._trace(message), bind(queue=self._queue.name, message_id=message.id, **fields):
+        with self._trace(message) as recorded, bind(queue=self._queue.name, message_id=message.id, **fields):
             lease = _Lease(self._queue, message, self._clock)
             lease.start_renewing()
             try:
-                verdict = await self._judge(message)
+                verdict = await self._judge(message, recorded)
             finally:
                 await lease.stop_renewing()
+            recorded.set({"diamond.settlement": verdict.settlement})
             await self._settle(lease.message, verdict)
 
-    def _trace(self, message: Received) -> AbstractContextManager[Any]:
+    def _trace(self, message: Received) -> AbstractContextManager[Span]:
         """Below the planning of the message's run, linked to who sent it: a retry is no part of what it repeats."""
         sender = parse_traceparent(message.properties.get("traceparent"))
         parent = _trace_of(message, sender)
         if parent is None:
-            return nullcontext()
+            return Span()
         return begin(
             parent.child(),
             f"{self._queue.name} process",
@@ -170,7 +171,7 @@ class _Consumer:
             links=[sender],
         )
 
-    async def _judge(self, message: Received) -> "_Verdict":
+    async def _judge(self, message: Received, recorded: Span) -> "_Verdict":
         """Run the handler and say what its end means for the message."""
         try:
             await self._handler(message)
@@ -182,10 +183,12 @@ class _Consumer:
             log.warning("message_retried", error=str(error), delay_seconds=round(delay, 1))
             return _Verdict("abandon", delay_seconds=delay)
         except Fatal as error:
+            recorded.fail(error)
             reason, description = type(error).__name__, clean_text(str(error))
             log.error("message_dead_lettered", reason=reason, error=description)
             return _Verdict("dead_letter", reason=reason, description=description)
-        except Exception:
+        except Exception as error:
+            recorded.fail(error)
             delay = _backoff_seconds(message.delivery_count)
             log.exception(
                 "message_failed", delivery_count=message.delivery_count, delay_seconds=round(delay, 1)
