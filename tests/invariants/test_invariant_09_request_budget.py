@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from booked_slots import count_slots, note_slots
 from diamond_opus.feeds.budget import account_key
 from diamond_opus.simulator.server import Simulator
 from pipeline_builders import Pool
@@ -17,25 +18,6 @@ RATE = 20
 #: Arrivals are seen late by a test process that waits for a processor, so they are held only against what two budgets
 #: side by side would make of them; the booked slots are held against the rate itself.
 TWO_BUDGETS = 2 * RATE
-
-_NOTE_SLOTS = b"""
-    CREATE TABLE booked_slots (slot_at timestamptz NOT NULL);
-    CREATE FUNCTION note_slot() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        INSERT INTO booked_slots VALUES (NEW.next_slot_at);
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER booked AFTER UPDATE OF next_slot_at ON request_budget
-        FOR EACH ROW EXECUTE FUNCTION note_slot();
-"""
-
-_MOST_IN_ONE_SECOND = b"""
-    SELECT count(*), max(in_one_second)
-    FROM (
-        SELECT count(*) OVER (ORDER BY slot_at RANGE BETWEEN CURRENT ROW AND '999999 us' FOLLOWING) AS in_one_second
-        FROM booked_slots
-    ) AS windows
-"""
 
 
 @pytest.mark.long  # several seconds of requests at a limited rate, and the processes' own start
@@ -59,11 +41,10 @@ async def test_invariant_09_two_workers_and_a_planner_never_ask_more_in_one_seco
     assert stats["by_kind"]["login"] >= 3, "every process logs in for itself"
     assert stats["requests"] >= 60
     assert stats["max_requests_in_one_second"] < TWO_BUDGETS
+    slots, in_one_second = await count_slots(pool)
+    assert slots >= stats["requests"], "no request without a slot of its own"
+    assert in_one_second <= RATE
     async with pool.connection() as conn:
-        cursor = await conn.execute(_MOST_IN_ONE_SECOND)
-        slots, in_one_second = await cursor.fetchone() or (0, 0)
-        assert slots >= stats["requests"], "no request without a slot of its own"
-        assert in_one_second <= RATE
         cursor = await conn.execute(b"SELECT count(DISTINCT worker_id) FROM worker_runs")
         assert await cursor.fetchone() == (2,)
 
@@ -71,8 +52,8 @@ async def test_invariant_09_two_workers_and_a_planner_never_ask_more_in_one_seco
 async def begin_at_full_rate(pool: Pool, simulator: Simulator) -> None:
     """A rate that climbs from 2 a second would not come near its limit in so short a run."""
     account = account_key(simulator.url, simulator.supplier.settings.username)
+    await note_slots(pool)
     async with pool.connection() as conn:
-        await conn.execute(_NOTE_SLOTS)
         await conn.execute(
             b"INSERT INTO request_budget (account, rate, next_slot_at, updated_at) VALUES (%s, %s, now(), now())",
             (account, RATE),
