@@ -1,20 +1,23 @@
 """A market for tests of trade: the simulated supplier, its stones in the catalogue, and an API with clients."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 from api_support import Api, open_api
 from psycopg.rows import dict_row
 
 from diamond_opus.cli.drive import plan
 from diamond_opus.cli.follow import SilentView
 from diamond_opus.domain.clock import ManualClock, SystemClock
+from diamond_opus.feeds.nivoda import NivodaTrading
 from diamond_opus.keys.signatures import HmacClient
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_DONE, WORK_ITEMS
 from diamond_opus.runs.model import RunState, RunType
@@ -169,6 +172,31 @@ async def open_market(
         await read_everything(pipeline)
         async with open_api(pool, clock, pipeline=pipeline, hmac_clients=hmac_clients or {}) as api:
             yield Market(pool, simulator, pipeline, api)
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """``is_given`` is set when the supplier has done what it was asked for; the test sets ``may_arrive``."""
+
+    is_given: asyncio.Event = field(default_factory=asyncio.Event)
+    may_arrive: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@contextmanager
+def answered_late(request: Literal["create_hold", "create_order"]) -> Iterator[LateAnswer]:
+    """The supplier does such a request at once, and its answer is under way for as long as the test wants."""
+    answer = LateAnswer()
+    ask = getattr(NivodaTrading, request)
+
+    async def wait_for_answer(trading: NivodaTrading, about: Any) -> Any:
+        given = await ask(trading, about)
+        answer.is_given.set()
+        await answer.may_arrive.wait()
+        return given
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(NivodaTrading, request, wait_for_answer)
+        yield answer
 
 
 async def read_everything(pipeline: Pipeline, run_type: RunType = RunType.FULL) -> None:

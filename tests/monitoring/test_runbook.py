@@ -42,7 +42,7 @@ from gate import Gate
 from pipeline_builders import RecordedAlerts, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 from run_steps import fail, retry, start_consolidating
-from trade_market import Client, Market, open_market
+from trade_market import Client, Market, answered_late, open_market
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 
@@ -340,13 +340,14 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 @provokes("order_contradicted")
 async def _(stage: Stage) -> AsyncIterator[None]:
     async with _market(stage) as (market, shop, admin):
-        market.befall("slow", "create_order", seconds=1.0)
-        buying = asyncio.create_task(shop.buy(await market.stone()))
-        await _until(lambda: bool(market.orders))
-        await market.let_pass(timedelta(minutes=1))
-        await market.settle()
-        await _settle(market, admin, "refused")
-        await buying
+        with answered_late("create_order") as answer:
+            buying = asyncio.create_task(shop.buy(await market.stone()))
+            await answer.is_given.wait()
+            await market.let_pass(timedelta(minutes=1))
+            await market.settle()
+            await _settle(market, admin, "refused")
+            answer.may_arrive.set()
+            await buying
         yield
         async with stage.pool.connection() as conn:
             [incident] = [each for each in await list_open(conn) if each.event == "order_contradicted"]
@@ -459,12 +460,6 @@ async def run_diamond(*arguments: object, database_url: str) -> int | None:
         cwd=tempfile.gettempdir(),
     )
     return await process.wait()
-
-
-async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110 - the request makes it so
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trade_market import Client, Market
+from trade_market import Client, Market, answered_late
 
 
 async def test_a_purchase_is_one_order_by_offer_id_and_makes_the_stone_sold(
@@ -359,21 +359,20 @@ async def test_a_stone_that_was_ordered_before_it_came_into_the_catalogue_is_not
 
 async def test_a_late_yes_after_a_person_said_no_is_reported(market: Market, shop: Client) -> None:
     stone, admin = await market.stone(), await market.client("admin")
-    market.befall("slow", "create_order", seconds=1.0)
-    buying = asyncio.create_task(shop.buy(stone))
-    async with asyncio.timeout(10):
-        while not market.orders:  # noqa: ASYNC110 - the request makes it
-            await asyncio.sleep(0.01)
-    await market.let_pass(timedelta(minutes=1))
-    await market.settle()
-    word = {
-        "orderId": str((await market.row("SELECT id FROM purchase_history"))["id"]),
-        "outcome": "refused",
-        "note": "too hasty",
-    }
-    assert (await admin.post("/triggers/resolve-order", word)).status_code == 200
+    with answered_late("create_order") as answer:
+        buying = asyncio.create_task(shop.buy(stone))
+        await answer.is_given.wait()
+        await market.let_pass(timedelta(minutes=1))
+        await market.settle()
+        word = {
+            "orderId": str((await market.row("SELECT id FROM purchase_history"))["id"]),
+            "outcome": "refused",
+            "note": "too hasty",
+        }
+        assert (await admin.post("/triggers/resolve-order", word)).status_code == 200
+        answer.may_arrive.set()
 
-    assert (await buying).status_code == 409
+        assert (await buying).status_code == 409
 
     assert market.alerts.events[-1] == "order_contradicted"
     assert (await admin.get("/analytics/orders")).json()["data"][0]["status"] == "refused"

@@ -10,31 +10,23 @@ from api_support import SECRET
 from diamond_opus.keys.signatures import HmacClient
 from diamond_opus.trade import orders
 from pipeline_builders import Pool
-from trade_market import Client, Market, open_market
-
-
-async def _while_asking(market: Market, table: str) -> dict[str, object]:
-    """The row as it is committed while the supplier takes its time."""
-    async with asyncio.timeout(10):
-        while not (  # noqa: ASYNC110 - the request writes it
-            rows := await market.rows(f"SELECT * FROM {table} WHERE sent_at IS NOT NULL")
-        ):
-            await asyncio.sleep(0.01)
-    return rows[0]
+from trade_market import Client, Market, answered_late, open_market
 
 
 async def test_b10_a_hold_is_written_down_before_the_supplier_is_asked(market: Market, shop: Client) -> None:
     stone = await market.stone()
-    market.befall("slow", "create_hold", seconds=0.5)
-
-    asking = asyncio.create_task(shop.hold(stone))
-    row = await _while_asking(market, "hold_history")
-    seen = await market.availability(stone)
-    answer = await asking
+    with answered_late("create_hold") as answer:
+        asking = asyncio.create_task(shop.hold(stone))
+        await answer.is_given.wait()
+        row = await market.row("SELECT * FROM hold_history")
+        seen = await market.availability(stone)
+        answer.may_arrive.set()
+        told = await asking
 
     assert row["status"] == "sending"
+    assert row["sent_at"] is not None
     assert seen == "on_hold", "nobody else is offered the stone meanwhile"
-    assert answer.status_code == 201
+    assert told.status_code == 201
     assert market.holds[0].stone_id == await market.supplier_id(stone), "not the offer id"
 
 
