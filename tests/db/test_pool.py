@@ -120,7 +120,7 @@ async def test_a_pool_that_cannot_connect_says_why_and_not_only_that_time_ran_ou
 async def test_an_exhausted_pool_says_that_all_connections_are_in_use(database_url: str) -> None:
     async with (
         open_pool(database_url, application_name="worker", max_size=1, connect_timeout_seconds=0.2) as pool,
-        pool.connection(),
+        pool.connection(timeout=30),
     ):
         with pytest.raises(DatabaseUnavailable, match=r"^worker: all 1 connections .* in use for 0\.2 s"):
             async with pool.connection():
@@ -342,7 +342,8 @@ async def test_a_statement_that_is_not_answered_is_given_up_and_the_work_goes_on
         Line(database_url) as line,
         open_pool(line.url, application_name="worker", max_size=3, answer_timeout_seconds=0.3) as pool,
     ):
-        await asyncio.gather(*(_sleep(pool, 0.1) for _ in range(3)))
+        with patience(30):
+            await asyncio.gather(*(_sleep(pool, 0.1) for _ in range(3)))
         line.deaden()
         started = asyncio.get_running_loop().time()
 
