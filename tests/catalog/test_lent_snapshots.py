@@ -21,9 +21,12 @@ SEARCH = parse_search([("sort_by", "price"), ("limit", "100")], with_cost=False)
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thirty changed stones are too many to be read in passing; the background only looks when somebody waits."""
+    """Thirty changed stones are too many to be read in passing; the background only looks when somebody
+    waits, who gives it all the time it needs.
+    """
     monkeypatch.setattr(engine, "_MOST_IN_PASSING", 25)
     monkeypatch.setattr(engine, "_SECONDS", 60.0)
+    monkeypatch.setattr(engine, "_LONGEST_WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture
