@@ -33,6 +33,7 @@ class Receiver:
     """``url`` is what OTEL_EXPORTER_OTLP_ENDPOINT takes."""
 
     url: str = ""
+    #: Those that were answered.
     requests: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     spans: list[Exported] = field(default_factory=list)
@@ -69,16 +70,17 @@ def receiving() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            status = receiver.status
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            receiver.requests += 1
             receiver.headers = {name.lower(): value for name, value in self.headers.items()}
-            if receiver.status == 200 and self.path == "/v1/traces":
+            if status == 200 and self.path == "/v1/traces":
                 receiver.take(body)
-            self.send_response(receiver.status)
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
+            receiver.requests += 1
 
         def log_message(self, *_: object) -> None: ...
 

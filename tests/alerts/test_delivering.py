@@ -395,7 +395,7 @@ async def test_who_ends_waits_for_a_channel_that_hangs_so_long_and_no_longer(
 ) -> None:
     receiver.answer_with(always="hangs")
     await begin(pool)
-    await asyncio.wait_for(deliverer(pool, receiver.alert_url).flush(seconds=0.3), 2)
+    await asyncio.wait_for(deliverer(pool, receiver.alert_url).flush(seconds=3), 15)
     assert await states(pool) == [("opened", "sending")], "its lease will tell"
 
 

@@ -350,7 +350,7 @@ async def test_a_database_that_is_away_holds_nobody_up(
     async with pool, raising(pool, receiver.alert_url) as alerts:
         began = loop.time()
         await alerts.raise_alert(FULL)
-        assert loop.time() - began < 2
+        assert loop.time() - began < 8, "the pool alone would wait for ten"
         await eventually(lambda: receiver.received)
 
 
