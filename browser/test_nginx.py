@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect
 from tabs import Demo, log_in
 
 from diamond_opus.api import dashboard
+from free_ports import take_port
 
 _ROOT = Path(__file__).parents[1]
 _TEMPLATE = _ROOT / "docker" / "nginx.dashboard.conf.template"
@@ -44,7 +45,7 @@ def address(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     assert nginx, "nginx is missing: apt-get install nginx-light"
     folder = tmp_path_factory.mktemp("nginx")
-    port = _free_port()
+    port = take_port()
     site = _TEMPLATE.read_text().replace("${PORT}", f"127.0.0.1:{port}").replace("${API_URL}", demo.url)
     (folder / "site.conf").write_text(site.replace("/usr/share/nginx/html", str(_FILES)))
     (folder / "nginx.conf").write_text(_AROUND.format(folder=folder))
@@ -55,13 +56,6 @@ def address(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -5,7 +5,6 @@ Needs the extra ``azure`` and ``npm --prefix tests/azurite ci``; a test that fin
 
 import asyncio
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import ContainerClient
 
 from diamond_opus.watermark.blob import CONTAINER, BlobWatermarkStore
+from free_ports import take_port
 
 PROGRAM = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 
@@ -38,7 +38,7 @@ def run_azurite() -> Iterator[str]:
     node = shutil.which("node")
     if node is None or not PROGRAM.exists():
         pytest.skip("Azurite is not installed: npm --prefix tests/azurite ci")
-    port = _free_port()
+    port = take_port()
     flags = ("--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry")
     process = subprocess.Popen(
         [node, str(PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(port), *flags],
@@ -70,10 +70,3 @@ async def open_container(connection: str, name: str = CONTAINER) -> AsyncIterato
 async def open_store(connection: str) -> AsyncIterator[BlobWatermarkStore]:
     async with open_container(connection) as container:
         yield BlobWatermarkStore(container)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

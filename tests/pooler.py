@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from free_ports import take_port
+
 _CONFIGURATION = """
 [databases]
 * = host={host} port={port} user={user} password={password}
@@ -40,9 +42,7 @@ def transaction_pooler(url: str, folder: Path) -> Iterator[str]:
     if program is None:
         pytest.skip("PgBouncer is not installed: apt-get install pgbouncer")
     server = conninfo_to_dict(url)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = take_port()
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(
         _CONFIGURATION.format(

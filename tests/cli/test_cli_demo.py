@@ -17,6 +17,7 @@ import pytest
 from cli_processes import Command
 
 from diamond_opus.db.embedded import EmbeddedPostgres
+from free_ports import take_port
 
 STONES = ("--stones", "2000")
 FIELDS = [
@@ -83,9 +84,10 @@ def test_a_demo_on_a_configured_server_fills_it_and_never_drops_it(
 
 @pytest.mark.long  # a whole demo until it serves
 async def test_a_demo_prints_commands_that_work_and_ctrl_c_leaves_nothing_running(
-    diamond: Command, home: Path, unused_tcp_port: int
+    diamond: Command, home: Path
 ) -> None:
-    async with diamond.started("demo", *STONES, monitoring_port=unused_tcp_port) as demo:
+    port = take_port()
+    async with diamond.started("demo", *STONES, monitoring_port=port) as demo:
         lines = [await demo.line()]
         while "Ctrl-C" not in lines[-1]:
             lines.append(await demo.line())
@@ -97,7 +99,7 @@ async def test_a_demo_prints_commands_that_work_and_ctrl_c_leaves_nothing_runnin
         assert EmbeddedPostgres.state(home) == "running"
         api = next(line.split()[1] for line in lines if line.startswith("API"))
         assert await run_by_api(api, key) == "completed"
-        own_port = f"curl -s http://127.0.0.1:{unused_tcp_port}/metrics"
+        own_port = f"curl -s http://127.0.0.1:{port}/metrics"
         api_port = f"curl -s -H 'X-API-Key: {key}' {api.removesuffix('/api/v2')}/metrics"
         for command in (own_port, api_port):
             assert 'diamond_process_info{service="demo",' in await answer_of(command)

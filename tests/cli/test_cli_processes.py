@@ -16,6 +16,7 @@ from cli_processes import Command
 from psycopg.conninfo import make_conninfo
 
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
+from free_ports import take_port
 
 
 @pytest.fixture
@@ -98,11 +99,12 @@ async def test_bulk_work_gives_way_to_others_on_its_machine(
 
 @pytest.mark.parametrize("command", ["worker", "consolidator"])
 async def test_a_process_that_serves_nobody_tells_those_who_watch_it(
-    diamond: Command, settings: dict[str, Any], command: str, unused_tcp_port: int
+    diamond: Command, settings: dict[str, Any], command: str
 ) -> None:
-    address = f"http://127.0.0.1:{unused_tcp_port}"
+    port = take_port()
+    address = f"http://127.0.0.1:{port}"
     async with (
-        diamond.started(command, monitoring_port=unused_tcp_port, **settings) as process,
+        diamond.started(command, monitoring_port=port, **settings) as process,
         aiohttp.ClientSession() as http,
     ):
         await process.log("process_started")
@@ -126,12 +128,13 @@ async def test_a_process_that_serves_nobody_tells_those_who_watch_it(
 
 
 def test_a_taken_monitoring_port_stops_the_start_with_its_name(
-    diamond: Command, settings: dict[str, Any], unused_tcp_port: int
+    diamond: Command, settings: dict[str, Any]
 ) -> None:
-    with socket.create_server(("127.0.0.1", unused_tcp_port)):
-        done = diamond("worker", monitoring_port=unused_tcp_port, **settings)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = diamond("worker", monitoring_port=port, **settings)
     assert done.returncode == 2
-    assert f"port {unused_tcp_port} is in use; choose another with MONITORING_PORT=" in done.stderr
+    assert f"port {port} is in use; choose another with MONITORING_PORT=" in done.stderr
 
 
 async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(
@@ -153,10 +156,10 @@ async def test_the_api_answers_when_it_says_so_and_ends_on_sigterm(
 
 @pytest.mark.long  # one process makes its own PostgreSQL, runs and serves
 async def test_up_starts_the_first_full_run_by_itself_and_serves_what_it_read(
-    diamond: Command, supplier: Simulator, unused_tcp_port: int
+    diamond: Command, supplier: Simulator
 ) -> None:
-    port = urlsplit(supplier.url).port
-    async with diamond.started("up", simulator_port=port, monitoring_port=unused_tcp_port) as process:
+    port, own_port = urlsplit(supplier.url).port, take_port()
+    async with diamond.started("up", simulator_port=port, monitoring_port=own_port) as process:
         address = await process.line()
         await process.log("run_completed")
         url = diamond("db", "url").stdout.strip()
@@ -167,7 +170,7 @@ async def test_up_starts_the_first_full_run_by_itself_and_serves_what_it_read(
                 assert answer.status == 200
             async with http.get(f"{address}/metrics") as answer:
                 assert answer.status == 401
-            async with http.get(f"http://127.0.0.1:{unused_tcp_port}/metrics") as answer:
+            async with http.get(f"http://127.0.0.1:{own_port}/metrics") as answer:
                 told = await answer.text()
         assert 'diamond_run_state{feed="nivoda",state="completed"} 1.0' in told
         assert 'diamond_process_info{service="up",' in told

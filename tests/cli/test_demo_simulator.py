@@ -9,12 +9,7 @@ import pytest
 
 from diamond_opus.cli import demo_simulator
 from diamond_opus.cli.demo_simulator import SimulatorFailed, running_simulator
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+from free_ports import take_port
 
 
 async def answers(endpoint: str) -> bool:
@@ -26,7 +21,7 @@ async def answers(endpoint: str) -> bool:
 
 
 async def test_it_runs_on_its_port_until_the_demo_leaves() -> None:
-    port = free_port()
+    port = take_port()
     async with running_simulator(stones=100, seed=7, port=port) as endpoint:
         assert urlsplit(endpoint).port == port
         assert await answers(endpoint)
@@ -54,12 +49,12 @@ async def test_a_port_that_is_taken_in_the_last_moment_gives_way_too(monkeypatch
 async def test_a_simulator_that_cannot_start_says_why_at_once() -> None:
     async with asyncio.timeout(20):
         with pytest.raises(SimulatorFailed, match="stones must not be negative"):
-            async with running_simulator(stones=-1, seed=7, port=free_port()):
+            async with running_simulator(stones=-1, seed=7, port=take_port()):
                 pass
 
 
 async def test_an_error_of_the_demo_stops_it() -> None:
     with pytest.raises(KeyError):
-        async with running_simulator(stones=100, seed=7, port=free_port()) as endpoint:
+        async with running_simulator(stones=100, seed=7, port=take_port()) as endpoint:
             raise KeyError
     assert not await answers(endpoint)

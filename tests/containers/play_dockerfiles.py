@@ -28,6 +28,8 @@ import psycopg
 import pytest
 from dockerfiles import NAMES, Context, Dockerfile, Instruction, Stage, read_dockerfile
 
+from free_ports import take_port
+
 pytestmark = [
     pytest.mark.long,  # all packages are installed and the dashboard is built
     pytest.mark.timeout(900),
@@ -252,13 +254,6 @@ def healthy(player: Player, name: str, **settings: str) -> int:
     ).returncode  # fmt: skip
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def _own_address() -> str:
     """One of this machine's that is not loopback: by which it would ask a machine elsewhere. Nothing is sent."""
     with socket.socket(type=socket.SOCK_DGRAM) as probe:
@@ -345,7 +340,7 @@ def test_without_a_database_it_says_what_it_needs(player: Player, name: str) -> 
 
 @pytest.mark.usefixtures("played")
 def test_the_api_serves_is_found_healthy_and_ends_when_asked(player: Player, database_url: str) -> None:
-    port = str(_free_port())
+    port = str(take_port())
     before = _state(player.stage("api"))
     command = read_dockerfile("api").last("CMD").words
     assert healthy(player, "api", PORT=port) == 1, "nobody listens yet"
@@ -375,7 +370,7 @@ def test_the_api_serves_is_found_healthy_and_ends_when_asked(player: Player, dat
 def test_a_consumer_works_and_ends_when_asked(player: Player, name: str, database_url: str) -> None:
     before = _state(player.stage(name))
     application = f"diamond {name}"
-    settings = {"DATABASE_URL": database_url, "MONITORING_PORT": str(_free_port())}
+    settings = {"DATABASE_URL": database_url, "MONITORING_PORT": str(take_port())}
     with running(player, name, read_dockerfile(name).last("CMD").words, **settings) as container:
         with psycopg.connect(database_url, autocommit=True) as conn:
             question = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s"
@@ -397,8 +392,8 @@ def test_the_dashboard_is_served_by_nginx_from_the_filled_template(player: Playe
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if nginx is None or shutil.which("wget") is None:
         pytest.skip("nginx or wget is missing: apt-get install nginx-light wget")
-    port = str(_free_port())
-    environment = _environment(player, "dashboard", PORT=port, API_URL=f"http://127.0.0.1:{_free_port()}")
+    port = str(take_port())
+    environment = _environment(player, "dashboard", PORT=port, API_URL=f"http://127.0.0.1:{take_port()}")
     player.enter("dashboard")
     template = (player.root / "etc/nginx/templates/default.conf.template").read_text()
     filled = _envsubst(template, environment)

@@ -32,6 +32,7 @@ from diamond_opus.observability.collectors import Named
 from diamond_opus.observability.metrics import DESCRIPTIONS
 from diamond_opus.room_settings import SIMULATOR_ACCOUNT
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
+from free_ports import take_port
 from pipeline_processes import Processes, newest_run
 
 #: By metric, as it stands in a scrape: by label, the values seen.
@@ -90,10 +91,10 @@ def test_every_metric_of_ours_is_on_the_dashboard() -> None:
 
 @pytest.mark.long  # four processes and a whole run
 async def test_rules_and_dashboard_name_only_what_a_live_scrape_shows(
-    pool: Pool, database_url: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+    pool: Pool, database_url: str, tmp_path: Path
 ) -> None:
-    ports = {name: unused_tcp_port_factory() for name in ("worker", "consolidator", "api")}
-    async with operated(pool, database_url, tmp_path, ports, unused_tcp_port_factory()):
+    ports = {name: take_port() for name in ("worker", "consolidator", "api")}
+    async with operated(pool, database_url, tmp_path, ports, take_port()):
         shown = await scrape(*(f"http://127.0.0.1:{port}/metrics" for port in ports.values()))
 
     assert set(DESCRIPTIONS) - {re.sub(r"_(bucket|count|sum)$", "", name) for name in shown} == set()
