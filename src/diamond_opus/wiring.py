@@ -364,6 +364,16 @@ async def open_pipeline(
 
 
 @asynccontextmanager
+async def open_unlimited_sources(settings: Settings) -> AsyncIterator[Mapping[str, StoneSource]]:
+    """The suppliers as a process without a database asks them: in no budget, and nobody notes how they answer.
+
+    Only for the simulator, which nobody can ask too often.
+    """
+    async with _open_source(settings, UnlimitedBudget(), None, SystemClock()) as nivoda:
+        yield {NIVODA: nivoda}
+
+
+@asynccontextmanager
 async def _open_queues(
     settings: Settings, pool: Pool, clock: Clock, *, own: bool
 ) -> AsyncIterator[Mapping[str, Queue]]:
@@ -386,7 +396,7 @@ async def _open_watermarks(settings: Settings, pool: Pool) -> AsyncIterator[Wate
 
 
 def _open_source(
-    settings: Settings, budget: RequestBudget, health: SupplierHealth, clock: Clock
+    settings: Settings, budget: RequestBudget, health: SupplierHealth | None, clock: Clock
 ) -> NivodaClient:
     base_filter = validate_filter(settings.nivoda_filter) if settings.nivoda_filter else None
     return NivodaClient(

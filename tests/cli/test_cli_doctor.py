@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
 from diamond_opus.cli.app import app
@@ -83,6 +83,32 @@ async def test_pending_migrations_come_with_the_command_that_applies_them(
     assert found["migrations"].verdict is Verdict.FAILED
     assert "diamond db migrate" in found["migrations"].message
     assert found["queues"].verdict is Verdict.SKIPPED
+
+
+async def test_an_unreachable_database_is_replaced_by_none_of_the_environment(
+    settings_of: USE, database_url: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = conninfo_to_dict(database_url)
+    for name, part in (("HOST", "host"), ("PORT", "port"), ("USER", "user"), ("DATABASE", "dbname")):
+        monkeypatch.setenv(f"PG{name}", str(foreign[part]))
+    monkeypatch.setenv("PGPASSWORD", str(foreign.get("password", "")))
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # nobody listens on it
+        nowhere = f"postgresql://shop@127.0.0.1:{held.getsockname()[1]}/shop"
+        settings_of(database_url=nowhere, simulator_port=port, nivoda_max_requests_per_second=25)
+        found = await findings()
+    assert (found["database"].verdict, found["supplier"].verdict) == (Verdict.FAILED, Verdict.OK)
+    with psycopg.connect(database_url) as conn:
+        for table in ("supplier_health", "request_budget"):
+            assert conn.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (0,), table
+
+
+async def test_nothing_is_noted_of_the_supplier_where_the_tables_are_missing(
+    settings_of: USE, empty_database_url: str, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings_of(database_url=empty_database_url, simulator_port=port)
+    assert (await findings())["supplier"].verdict is Verdict.OK
+    assert capsys.readouterr().err == ""
 
 
 async def test_dead_letters_are_a_warning(settings_of: USE, database_url: str, port: int) -> None:

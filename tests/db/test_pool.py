@@ -20,6 +20,7 @@ from diamond_opus.db.errors import (
     outages_are_retryable,
 )
 from diamond_opus.db.pool import Pool, connect, open_pool, patience, run_in_transaction, transaction
+from diamond_opus.domain.errors import ConfigurationError
 from faults.proxy import Line
 
 SECRET = "hunter2-and-more"
@@ -66,6 +67,13 @@ async def test_a_database_with_another_time_zone_is_spoken_to_in_utc(database_ur
 async def test_a_pool_opens_nothing_until_it_is_used(closed_port: int) -> None:
     async with open_pool(f"host=127.0.0.1 port={closed_port}", application_name="test", max_size=2) as pool:
         assert pool.get_stats()["pool_size"] == 0
+
+
+def test_a_pool_needs_a_database_that_somebody_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "foreign.example")
+    for conninfo in ("", " "):
+        with pytest.raises(ConfigurationError, match="set DATABASE_URL"):
+            open_pool(conninfo, application_name="test", max_size=1)
 
 
 async def test_a_refused_connection_names_the_address_and_what_to_check(closed_port: int) -> None:

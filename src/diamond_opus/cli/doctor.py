@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,11 +26,19 @@ from diamond_opus.db.migrate import status
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.selection import Selection
+from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.room_settings import alert_channels, supplier_account
 from diamond_opus.settings import Settings
-from diamond_opus.wiring import FEEDS, MIGRATION_STEPS, Pipeline, open_database, open_pipeline
+from diamond_opus.wiring import (
+    FEEDS,
+    MIGRATION_STEPS,
+    Pipeline,
+    open_database,
+    open_pipeline,
+    open_unlimited_sources,
+)
 
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18
 LEAST_FREE_BYTES = 1024**3
@@ -231,19 +239,20 @@ class _Examination:
 
     async def _supplier(self) -> str:
         account = supplier_account(self._settings)
-        if self._pipeline is None:
-            # Only the simulator is asked without a database: no budget is kept for it there.
-            self._pipeline = await self._stack.enter_async_context(
-                open_pipeline(self._settings, "", service="doctor", unlimited=True)
-            )
         told = []
-        for feed, source in self._pipeline.sources.items():
+        for feed, source in (await self._sources()).items():
             try:
                 natural = await source.count(Selection(lab_grown=False))
             except DiamondError as error:
                 raise Wrong(self._explain(feed, clean_text(account.endpoint), str(error))) from error
             told.append(f"{feed} knows the account {account.username} and has {natural:,} natural stones")
         return f"{'; '.join(told)} ({clean_text(account.endpoint)})"
+
+    async def _sources(self) -> Mapping[str, StoneSource]:
+        if "migrations" not in self._failed:
+            return self._wired.sources
+        # Only the simulator is asked without a database, or one without our tables: nothing is written about it.
+        return await self._stack.enter_async_context(open_unlimited_sources(self._settings))
 
     def _explain(self, feed: str, endpoint: str, reason: str) -> str:
         if self._settings.supplier_is_simulator:

@@ -28,6 +28,7 @@ from diamond_opus.db.errors import (
 )
 from diamond_opus.db.niceness import share_niceness
 from diamond_opus.db.observed import let_observe
+from diamond_opus.domain.errors import ConfigurationError
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
@@ -65,7 +66,12 @@ def open_pool(
     ``connect_timeout_seconds`` gets DatabaseUnavailable, with the reason. A statement that is not answered within
     ``answer_timeout_seconds`` (see ``patience``) is cancelled and raises AnswerTimeout: the peer of a connection may
     be gone without a word, and then neither the server's time-outs nor TCP's would ever tell.
+
+    Raises ConfigurationError for an empty ``conninfo``: libpq would fill it from PGHOST, PGDATABASE and the like, or
+    take the local socket, and the work would go to a database that nobody named.
     """
+    if not conninfo.strip():
+        raise ConfigurationError(f"{application_name}: no database is named; set DATABASE_URL")
     return _ExplainingPool(
         conninfo,
         min_size=min_size,
