@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from diamond_opus.cli.app import app
 from diamond_opus.cli.doctor import Finding, Verdict, examine
+from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.queue.limits import LIMITS
 from diamond_opus.queue.protocol import WORK_DONE
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
@@ -31,8 +33,24 @@ def port(supplier: Simulator) -> int:
     return urlsplit(supplier.url).port or 0
 
 
-async def findings() -> Mapping[str, Finding]:
-    return {finding.check: finding for finding in await examine()}
+async def findings(clock: Clock | None = None) -> Mapping[str, Finding]:
+    return {finding.check: finding for finding in await examine(clock)}
+
+
+class WrongClock(SystemClock):
+    """This machine's, if it were wrong by so much; each look at it may take a while."""
+
+    def __init__(self, wrong_by: float, *, look_seconds: float = 0.0) -> None:
+        self._wrong_by = timedelta(seconds=wrong_by)
+        self._look_seconds = look_seconds
+        self._looks = 0
+
+    def now(self) -> datetime:
+        return super().now() + self._wrong_by
+
+    def monotonic(self) -> float:
+        self._looks += 1
+        return super().monotonic() + self._looks * self._look_seconds
 
 
 async def test_a_sound_installation_passes_every_check(
@@ -42,7 +60,8 @@ async def test_a_sound_installation_passes_every_check(
     found = await findings()
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
     assert list(found) == [
-        "settings", "home", "database", "version", "migrations", "queues", "watermark", "supplier", "alerts", "port",
+        "settings", "home", "database", "version", "clock", "migrations", "queues", "watermark", "supplier", "alerts",
+        "port",
     ]  # fmt: skip
 
 
@@ -109,6 +128,49 @@ async def test_nothing_is_noted_of_the_supplier_where_the_tables_are_missing(
     settings_of(database_url=empty_database_url, simulator_port=port)
     assert (await findings())["supplier"].verdict is Verdict.OK
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong_by", "verdict"),
+    [
+        (-2, Verdict.OK),
+        (2, Verdict.OK),
+        (-20, Verdict.WARNING),
+        (20, Verdict.WARNING),
+        (-90, Verdict.FAILED),
+        (90, Verdict.FAILED),
+    ],
+)
+async def test_the_clocks_of_database_and_machine_are_compared(
+    settings_of: USE, database_url: str, wrong_by: float, verdict: Verdict
+) -> None:
+    settings_of(database_url=database_url)
+    clock = (await findings(WrongClock(wrong_by)))["clock"]
+    assert clock.verdict is verdict
+    assert "the database's clock shows 20" in clock.message
+    if verdict is not Verdict.OK:
+        assert "s apart; set the wrong one" in clock.message
+
+
+async def test_a_slow_answer_makes_no_clock_wrong(settings_of: USE, database_url: str) -> None:
+    settings_of(database_url=database_url)
+    asked_long_ago = WrongClock(-30, look_seconds=60)
+    assert (await findings(asked_long_ago))["clock"].verdict is Verdict.OK
+
+
+async def test_a_watermark_in_the_future_comes_with_what_sets_it_right(
+    settings_of: USE, database_url: str
+) -> None:
+    settings_of(database_url=database_url)
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO watermarks (feed, last_updated_at, version)"
+            " VALUES ('nivoda', clock_timestamp() + interval '1 minute', 1)"
+        )
+    watermark = (await findings())["watermark"]
+    assert watermark.verdict is Verdict.WARNING
+    assert "lies in the future; the database's clock shows" in watermark.message
+    assert "diamond schedule" in watermark.message
 
 
 async def test_dead_letters_are_a_warning(settings_of: USE, database_url: str, port: int) -> None:

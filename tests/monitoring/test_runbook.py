@@ -4,10 +4,12 @@ A provider stands at the other end: a real HTTP server that gets what a channel 
 """
 
 import asyncio
+import json
 import os
 import re
 import sys
 import tempfile
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -365,6 +367,8 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     back = Watermark(present.last_updated_at - timedelta(days=1), None, None)
     await world.watermarks.write(FEED, back, expected_version=present.version)
     await world.finish(run.run_id)
+    found = await ask_doctor(stage.url)
+    assert (found["clock"], found["watermark"]) == ("ok", "ok"), "a person's own act"
     yield
     await world.run(RunType.INCREMENTAL)
 
@@ -378,8 +382,11 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     ahead = Watermark(present.last_updated_at + timedelta(days=1), None, None)
     await world.watermarks.write(FEED, ahead, expected_version=present.version)
     run = await world.plan(RunType.INCREMENTAL)
+    found = await ask_doctor(stage.url)
+    assert (found["clock"], found["watermark"]) == ("ok", "warning")
     yield
     await world.finish(run.run_id)
+    assert (await ask_doctor(stage.url))["watermark"] == "ok"
 
 
 @provokes("database_full")
@@ -451,15 +458,27 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 
 
 async def run_diamond(*arguments: object, database_url: str) -> int | None:
+    process = await _start_diamond(*arguments, database_url=database_url)
+    return await process.wait()
+
+
+async def ask_doctor(database_url: str) -> dict[str, str]:
+    """The verdict of each check."""
+    process = await _start_diamond("doctor", "--json", database_url=database_url, stdout=PIPE)
+    told, _ = await process.communicate()
+    return {check["check"]: check["verdict"] for check in json.loads(told)["checks"]}
+
+
+async def _start_diamond(*arguments: object, database_url: str, stdout: int | None = None) -> Process:
     """The program itself, as an operator calls it."""
     program = Path(sys.executable).with_name("diamond")
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         program,
         *map(str, arguments),
         env={**os.environ, "DATABASE_URL": database_url},
         cwd=tempfile.gettempdir(),
+        stdout=stdout,
     )
-    return await process.wait()
 
 
 @pytest.fixture

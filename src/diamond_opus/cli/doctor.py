@@ -1,4 +1,4 @@
-"""``diamond doctor``: looks at the settings, tries every connection once, and says what to put right."""
+"""``diamond doctor``: looks at settings and clocks, tries every connection once, and says what to put right."""
 
 import difflib
 import json
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -24,13 +25,16 @@ from diamond_opus.cli.serving import check_start, is_port_free
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.migrate import status
 from diamond_opus.db.pool import connect
+from diamond_opus.domain.clock import Clock, SystemClock
 from diamond_opus.domain.errors import DiamondError
 from diamond_opus.domain.selection import Selection
 from diamond_opus.feeds.protocol import StoneSource
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.room_settings import alert_channels, supplier_account
+from diamond_opus.runs.store import database_time
 from diamond_opus.settings import Settings
+from diamond_opus.watermark.protocol import Watermark
 from diamond_opus.wiring import (
     FEEDS,
     MIGRATION_STEPS,
@@ -42,6 +46,10 @@ from diamond_opus.wiring import (
 
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18
 LEAST_FREE_BYTES = 1024**3
+
+#: By how much the clocks of the database and of this machine may differ. Machines that ask a time server stay far below
+#: a second; a signed request is refused from 300 s on.
+DOUBTFUL_SECONDS, WRONG_SECONDS = 5, 60
 
 #: Nobody waits for a doctor as long as for a run.
 _LONGEST_ANSWER_MS = 10_000
@@ -85,7 +93,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the configuration and every connection; exit code 1 if anything has to be put right."""
+    """Check the configuration, every connection and the clocks; exit code 1 if anything has to be put right."""
     findings = run_async(examine())
     passed = not any(finding.verdict is Verdict.FAILED for finding in findings)
     if as_json:
@@ -100,21 +108,21 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-async def examine() -> Sequence[Finding]:
-    """Every check in order; what a failed one makes pointless is skipped."""
+async def examine(clock: Clock | None = None) -> Sequence[Finding]:
+    """Every check in order; what a failed one makes pointless is skipped. ``clock`` stands for this machine's."""
     try:
         settings = prepare("doctor", quiet=True)
         check_start(settings)
     except DiamondError as error:
         return [Finding("settings", Verdict.FAILED, str(error))]
     async with AsyncExitStack() as stack:
-        return await _Examination(settings, stack).findings()
+        return await _Examination(settings, stack, clock or SystemClock()).findings()
 
 
 class _Examination:
     """The checks share one database and one pipeline, which are closed with ``stack``."""
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, stack: AsyncExitStack, clock: Clock) -> None:
         # One try, and a short one: a doctor says what is wrong now.
         self._settings = settings.model_copy(
             update={
@@ -124,6 +132,7 @@ class _Examination:
             }
         )
         self._stack = stack
+        self._clock = clock
         self._url = ""
         self._pipeline: Pipeline | None = None
         self._failed: set[str] = set()
@@ -135,6 +144,7 @@ class _Examination:
             await self._check("home", self._home),
             await self._check("database", self._database),
             await self._check("version", self._version, needs=("database",)),
+            await self._check("clock", self._clocks, needs=("database",)),
             await self._check("migrations", self._migrations, needs=("database",)),
             await self._check("queues", self._queues, needs=("database", "migrations")),
             await self._check("watermark", self._watermark, needs=("database", "migrations")),
@@ -198,6 +208,21 @@ class _Examination:
             raise Doubtful(f"{told} is newer than any this release was tried with ({NEWEST_POSTGRES})")
         return told
 
+    async def _clocks(self) -> str:
+        async with await connect(self._url, application_name="diamond doctor") as conn:
+            asked_at, asked = self._clock.now(), self._clock.monotonic()
+            theirs = await database_time(conn)
+            ours = asked_at + timedelta(seconds=self._clock.monotonic() - asked) / 2
+        apart = abs((theirs - ours).total_seconds())
+        shows = f"the database's clock shows {theirs:%Y-%m-%d %H:%M:%S} UTC"
+        if apart < DOUBTFUL_SECONDS:
+            return f"{shows}, {apart:.1f} s from this machine's"
+        told = (
+            f"{shows} and this machine's {ours:%Y-%m-%d %H:%M:%S} UTC, {apart:,.0f} s apart; set the wrong one by a "
+            "time server: runs and the watermark go by the database's, schedules and API keys by this machine's"
+        )
+        raise Doubtful(told) if apart < WRONG_SECONDS else Wrong(told)
+
     async def _migrations(self) -> str:
         async with await connect(self._url, application_name="diamond doctor") as conn:
             steps = await status(conn, steps=MIGRATION_STEPS)
@@ -225,17 +250,17 @@ class _Examination:
         return where
 
     async def _watermark(self) -> str:
-        told = []
-        for feed in FEEDS:
-            found = await self._wired.watermarks.read(feed)
-            at = (
-                f"{found.last_updated_at:%Y-%m-%d %H:%M} UTC"
-                if found
-                else "none yet: the first run is a full one"
-            )
-            told.append(f"{feed}: {at}")
+        marks = {feed: await self._wired.watermarks.read(feed) for feed in FEEDS}
+        async with await connect(self._url, application_name="diamond doctor") as conn:
+            now = await database_time(conn)
         where = "in Azure Blob Storage, " if self._settings.uses_blob_storage else ""
-        return where + "; ".join(told)
+        told = where + "; ".join(f"{feed}: {_describe(mark, now)}" for feed, mark in marks.items())
+        if any(mark and mark.last_updated_at > now for mark in marks.values()):
+            raise Doubtful(
+                f"{told}; the database's clock shows {now:%Y-%m-%d %H:%M:%S} UTC: set it, if it is wrong; the next run "
+                "reads everything and sets the watermark right: diamond schedule"
+            )
+        return told
 
     async def _supplier(self) -> str:
         account = supplier_account(self._settings)
@@ -297,6 +322,13 @@ class _Examination:
         if self._pipeline is None:
             raise Wrong("the database has to answer first")
         return self._pipeline
+
+
+def _describe(watermark: Watermark | None, now: datetime) -> str:
+    if watermark is None:
+        return "none yet: the first run is a full one"
+    at = f"{watermark.last_updated_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at}, which lies in the future" if watermark.last_updated_at > now else at
 
 
 async def _is_ours(port: int) -> bool:

@@ -147,7 +147,7 @@ FOUND = (
         "Run {run_id} read up to {updated_to:%Y-%m-%d %H:%M} UTC and was completed, and the watermark is at "
         "{watermark_at}. Each run reads again what is behind it.",
         "A person set it back, or the clock of the database's server was changed.",
-        "diamond doctor",
+        "Look at the audit log, and at the clocks: diamond doctor",
         "/consolidation",
     ),
     Event(
