@@ -35,7 +35,7 @@ from diamond_opus.feeds.trading import Trader
 from diamond_opus.ingest.worker import Worker
 from diamond_opus.maintain.caretaker import Caretaker
 from diamond_opus.maintain.housekeeper import Housekeeper
-from diamond_opus.maintain.tasks import House
+from diamond_opus.maintain.tasks import TASKS, House
 from diamond_opus.monitoring.gauges import Gauges
 from diamond_opus.monitoring.look import Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
@@ -359,7 +359,13 @@ async def open_pipeline(
             clock=clock,
             process_id=uuid4(),
             scheduler_job=job,
-            gauges=Gauges(pool, clock, queues=() if own_queues or settings.uses_service_bus else QUEUES),
+            gauges=Gauges(
+                pool,
+                clock,
+                feeds=FEEDS,
+                tasks=[task.name for task in TASKS],
+                queues=() if own_queues or settings.uses_service_bus else QUEUES,
+            ),
         )
 
 

@@ -124,7 +124,7 @@ async def test_what_was_remembered_is_told_apart_from_what_was_asked_anew(
 async def test_metrics_are_for_operators_only_and_no_part_of_the_description(
     pool: Pool, clock: ManualClock
 ) -> None:
-    pipeline = make_pipeline(pool, clock, gauges=Gauges(pool, clock))
+    pipeline = make_pipeline(pool, clock, gauges=Gauges(pool, clock, feeds=["nivoda"], tasks=[]))
     async with open_api(pool, clock, pipeline=pipeline) as api:
         stranger = await api.client.get("/metrics")
         shop = await api.client.get("/metrics", headers=await api.key("read", "trade", "cost"))

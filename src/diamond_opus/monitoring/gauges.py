@@ -32,12 +32,22 @@ _LOOK = load_queries("diamond_opus.monitoring", "gauges.sql")["look"]
 
 
 class Gauges:
-    """What the database said last; ``queues`` are those that are kept in it."""
+    """What the database said last of these feeds and tasks of housekeeping; ``queues`` are those that it keeps."""
 
-    def __init__(self, pool: Pool, clock: Clock, *, queues: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        *,
+        feeds: Sequence[str],
+        tasks: Sequence[str],
+        queues: Sequence[str] = (),
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._values = {
+            "feeds": list(feeds),
+            "tasks": list(tasks),
             "queues": list(queues),
             "tables": [table_name(queue) for queue in queues],
             "dead_tables": [dead_table_name(queue) for queue in queues],

@@ -2,8 +2,13 @@
 -- All of it as (metric, label values, value), which Python only hands on: one exchange, 3 ms with a million stones, of
 -- which 1 ms is the database's size. The metrics are described in observability/metrics.py. Stones are not counted here:
 -- that took 600 ms, and the API's index knows. PGMQ counts its messages; there are as many as a run has partitions. Ages
--- are of this server's clock, so that no other has to agree.
-WITH newest AS MATERIALIZED (
+-- are of this server's clock, so that no other has to agree. What never once succeeded is as old as the installation, as
+-- conditions.sql has it: without a series no rule could tell of it.
+WITH installed AS MATERIALIZED (
+    SELECT min(applied_at) AS applied_at, min(applied_at) FILTER (WHERE version = '0011') AS upkeep_at
+    FROM schema_migrations
+),
+newest AS MATERIALIZED (
     SELECT DISTINCT ON (feed) feed, state, started_at
     FROM run_metadata
     ORDER BY feed, started_at DESC
@@ -24,10 +29,15 @@ SELECT 'diamond_database_up' AS metric, ARRAY[]::text[] AS labels, 1::float8 AS 
 UNION ALL
 SELECT 'diamond_database_size_bytes', ARRAY[]::text[], pg_database_size(current_database())
 UNION ALL
-SELECT 'diamond_feed_age_seconds', ARRAY[feed], extract(EPOCH FROM clock_timestamp() - max(updated_to))
-FROM run_metadata
-WHERE state = 'completed' AND NOT is_replay AND NOT forced
-GROUP BY feed
+SELECT 'diamond_feed_age_seconds', ARRAY[f.feed],
+    extract(EPOCH FROM clock_timestamp() - coalesce(last.updated_to, i.applied_at))
+FROM installed AS i
+CROSS JOIN unnest(%(feeds)s::text[]) AS f (feed)
+CROSS JOIN LATERAL (
+    SELECT max(updated_to) AS updated_to
+    FROM run_metadata
+    WHERE feed = f.feed AND state = 'completed' AND NOT is_replay AND NOT forced
+) AS last
 UNION ALL
 SELECT 'diamond_run_state', ARRAY[n.feed, s.state], (n.state = s.state)::int
 FROM newest AS n, unnest(%(run_states)s::text[]) AS s (state)
@@ -35,10 +45,15 @@ UNION ALL
 SELECT 'diamond_run_age_seconds', ARRAY[feed], extract(EPOCH FROM clock_timestamp() - started_at)
 FROM newest
 UNION ALL
-SELECT 'diamond_full_run_age_seconds', ARRAY[feed], extract(EPOCH FROM clock_timestamp() - max(updated_to))
-FROM run_metadata
-WHERE state = 'completed' AND run_type = 'full' AND NOT is_replay AND NOT forced
-GROUP BY feed
+SELECT 'diamond_full_run_age_seconds', ARRAY[f.feed],
+    extract(EPOCH FROM clock_timestamp() - coalesce(last.updated_to, i.applied_at))
+FROM installed AS i
+CROSS JOIN unnest(%(feeds)s::text[]) AS f (feed)
+CROSS JOIN LATERAL (
+    SELECT max(updated_to) AS updated_to
+    FROM run_metadata
+    WHERE feed = f.feed AND run_type = 'full' AND state = 'completed' AND NOT is_replay AND NOT forced
+) AS last
 UNION ALL
 SELECT 'diamond_runs_unsuccessful', ARRAY[n.feed, t.run_type], count(r.run_id)
 FROM newest AS n
@@ -90,7 +105,14 @@ SELECT 'diamond_alerts_undelivered', ARRAY[]::text[], count(*)
 FROM alert_deliveries
 WHERE state IN ('pending', 'sending')
 UNION ALL
+SELECT 'diamond_upkeep_age_seconds', ARRAY[t.task],
+    extract(EPOCH FROM clock_timestamp() - coalesce(last.completed_at, i.upkeep_at))
+FROM installed AS i
+CROSS JOIN unnest(%(tasks)s::text[]) AS t (task)
+CROSS JOIN LATERAL (SELECT max(completed_at) AS completed_at FROM upkeep WHERE task = t.task AND error IS NULL) AS last
+UNION ALL
+-- Not everybody makes backups here.
 SELECT 'diamond_upkeep_age_seconds', ARRAY[task], extract(EPOCH FROM clock_timestamp() - max(completed_at))
 FROM upkeep
-WHERE completed_at IS NOT NULL AND error IS NULL
+WHERE task = 'backup' AND completed_at IS NOT NULL AND error IS NULL
 GROUP BY task;

@@ -349,7 +349,8 @@ _DATABASE_METRICS: Final = (
     _of_database("diamond_database_size_bytes", "What the database takes on its disk."),
     _of_database(
         "diamond_feed_age_seconds",
-        "How old what shops see is at most: since the moment up to which the last completed run has read.",
+        "How old what shops see is at most: since the moment up to which the last completed run has read or, before "
+        "the first, since the installation.",
         feed=FEED,
     ),
     _of_database(
@@ -358,7 +359,8 @@ _DATABASE_METRICS: Final = (
     _of_database("diamond_run_age_seconds", "Since the feed's newest run was planned.", feed=FEED),
     _of_database(
         "diamond_full_run_age_seconds",
-        "Since the last completed full run was planned: what went since is still on sale.",
+        "Since the last completed full run was planned or, before the first, since the installation: what went since "
+        "is still on sale.",
         feed=FEED,
     ),
     _of_database(
@@ -400,7 +402,8 @@ _DATABASE_METRICS: Final = (
     _of_database("diamond_alerts_undelivered", "Messages about incidents that a channel has not got yet."),
     _of_database(
         "diamond_upkeep_age_seconds",
-        "Since the task last succeeded.",
+        "Since the task last succeeded or, before the first time, since the installation. A backup only where one was "
+        "made.",
         task=Named("backup, or a task of housekeeping"),
     ),
 )
