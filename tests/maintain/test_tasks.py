@@ -18,6 +18,7 @@ from diamond_opus.queue.memory import MemoryQueue
 from diamond_opus.queue.pgmq_schema import dead_table_name
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS, Message
+from diamond_opus.runs.model import RunType
 from diamond_opus.watermark.memory import MemoryWatermarkStore
 from diamond_opus.watermark.protocol import Watermark
 from pipeline_builders import Pool, World
@@ -224,6 +225,33 @@ async def test_a_rejected_stone_that_no_full_run_missed_is_not_known_to_be_gone(
     await age(world, "run_metadata", "started_at", 401)
 
     assert await keep(world, "rejected_stones", "raw_payloads") == {"rejected_stones": 0, "raw_payloads": 0}
+
+
+async def test_unreadable_items_go_by_their_age_where_no_full_run_settles_them(world: World) -> None:
+    world.supplier.list(Listed("null", is_null=True))
+    await world.run()
+    world.supplier.change("null", updated_at=datetime.now(UTC) + timedelta(days=1))
+    for _ in range(3):
+        newest = await world.run(RunType.INCREMENTAL)
+    assert len(await ids(world, "rejected_diamonds", "supplier_stone_id")) == 4, "one for each run"
+
+    await age(world, "rejected_diamonds", "last_seen_at", 89.9)
+    assert await keep(world, "rejected_stones") == {"rejected_stones": 0}
+    await age(world, "rejected_diamonds", "last_seen_at", 90.1, f"run_id <> '{newest.run_id}'")
+    assert await keep(world, "rejected_stones", batch_rows=2) == {"rejected_stones": 3}
+    assert await ids(world, "rejected_diamonds", "run_id") == {newest.run_id}
+
+
+async def test_an_unreadable_item_that_was_settled_counts_from_then_and_once(world: World) -> None:
+    world.supplier.list(Listed("null", is_null=True))
+    await world.run()
+    newest = await world.run()
+    await age(world, "rejected_diamonds", "last_seen_at", 200, "resolved_at IS NOT NULL")
+
+    assert await keep(world, "rejected_stones") == {"rejected_stones": 0}
+    await age(world, "rejected_diamonds", "resolved_at", 91, "resolved_at IS NOT NULL")
+    assert await keep(world, "rejected_stones") == {"rejected_stones": 1}
+    assert await ids(world, "rejected_diamonds", "run_id") == {newest.run_id}
 
 
 RUNS = """

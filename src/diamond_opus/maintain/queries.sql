@@ -80,6 +80,15 @@ FROM rejected_diamonds AS t
 WHERE t.resolved_at < %(before)s
 ORDER BY t.resolved_at
 
+-- name: unreadable_rejections
+-- An item without an identity has a row under a made-up id for each run that met it. A complete full run settles those of
+-- before; where none comes they go by their age. Nothing refers to such an id, and no replay takes the row.
+SELECT t.ctid
+FROM rejected_diamonds AS t
+WHERE NOT t.readable
+  AND t.resolved_at IS NULL
+  AND t.last_seen_at < %(before)s
+
 -- name: gone_rejections
 -- Still in quarantine and gone from the supplier: removed, or of a stone that never was a diamond, which no run removes,
 -- last seen before a complete full run that did not meet it. A diamond that is still on sale is a full run's business.

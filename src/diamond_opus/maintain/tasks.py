@@ -116,23 +116,24 @@ class RawPayloads:
 
 
 class Rejections:
-    """Stones in quarantine: those that left it long ago, and those that are gone from the supplier."""
+    """What left quarantine long ago or is gone from the supplier, and old items that could not be read."""
 
     name = "rejected_stones"
-    about = "settled rejections, and those of stones that are gone"
+    about = "settled rejections, those of stones that are gone, unreadable items"
+
+    _BY_AGE = ("resolved_rejections", "unreadable_rejections")
 
     def before(self, cutoffs: Cutoffs) -> datetime:
         return cutoffs.raw
 
     async def count(self, house: House, cutoffs: Cutoffs) -> int:
-        queries = ("resolved_rejections", "gone_rejections")
+        queries = (*self._BY_AGE, "gone_rejections")
         return sum([await _count(house, query, before=cutoffs.raw) for query in queries])
 
     async def batches(self, house: House, cutoffs: Cutoffs) -> AsyncIterator[int]:
-        settled = _with_selection(
-            "delete_batch", "resolved_rejections", table=sql.Identifier("rejected_diamonds")
-        )
-        for statement in (settled, _with_selection("forget_rejections", "gone_rejections")):
+        table = sql.Identifier("rejected_diamonds")
+        by_age = [_with_selection("delete_batch", query, table=table) for query in self._BY_AGE]
+        for statement in (*by_age, _with_selection("forget_rejections", "gone_rejections")):
             async for rows in _repeat(house, statement, cutoffs.raw):
                 yield rows
 
