@@ -317,7 +317,7 @@ async def open_pipeline(
 ) -> AsyncIterator[Pipeline]:
     """Wire a process. ``own_queues`` keeps the wake-ups in its memory, for one that does everything itself.
 
-    ``unlimited`` lifts the request budget; by default only the simulator is exempt, and only while
+    ``unlimited`` lifts the request budget, for tests; by default only the simulator is exempt, and only while
     NIVODA_MAX_REQUESTS_PER_SECOND is not set.
     """
     clock = clock or SystemClock()

@@ -406,6 +406,7 @@ async def test_who_ends_waits_for_a_channel_that_hangs_so_long_and_no_longer(
         (Outcome.AWAY, 0, PATIENCE, State.PENDING),
         (Outcome.AWAY, 1, timedelta(), State.PENDING),
         (Outcome.AWAY, 0, PATIENCE * 2, State.ABANDONED),
+        (Outcome.AWAY, 1, PATIENCE * 2, State.UNKNOWN),
         (Outcome.UNKNOWN, 0, PATIENCE * 2, State.PENDING),
         (Outcome.UNKNOWN, 1, timedelta(), State.UNKNOWN),
     ],

@@ -181,6 +181,11 @@ async def test_of_the_alerts_of_a_backup_only_what_may_be_true_is_told(
     async with open_pool(database_url, application_name="test", max_size=2) as pool:
         run = await fail(World(pool, ScriptedSupplier(stones(5))))
     await rows(database_url, INCIDENTS)
+    await rows(
+        database_url,  # in the last seconds before the backup: nobody was addressed yet
+        "INSERT INTO incidents (event, severity, title, text)"
+        " VALUES ('supplier_refuses', 'error', '', '') RETURNING id",
+    )
     programs = Path(PROGRAMS["DIAMOND_POSTGRES_BIN"]) if PROGRAMS else None
     await dump_database(database_url, file, bin_folder=programs, stop=asyncio.Event())
     await command(diamond, "restore", file, empty_database_url)
@@ -271,6 +276,23 @@ def test_a_stopped_backup_leaves_nothing(database_url: str, tmp_path: Path) -> N
 
     asyncio.run(stopped())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restore_that_fails_after_the_reading_says_to_begin_anew(
+    use: USE, database_url: str, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(_: str) -> None:
+        raise OSError("connection reset")
+
+    file = tmp_path / "a.dump"
+    use(database_url=database_url)
+    assert invoke("backup", str(file)).exit_code == 0
+    monkeypatch.setattr(backup, "migrate_database", lose)
+    use(database_url=empty_database_url)
+    result = invoke("restore", str(file))
+    assert isinstance(result.exception, DumpFailed)
+    assert "connection reset" in str(result.exception)
+    assert "drop the database, and restore into an empty one" in str(result.exception)
 
 
 def test_what_is_no_backup_is_refused_and_the_password_is_in_no_message(

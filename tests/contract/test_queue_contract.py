@@ -263,7 +263,8 @@ async def test_a_message_abandoned_too_often_is_dead_lettered(bench: Bench) -> N
     for count in range(LIMITS.max_deliveries):
         message = await bench.receive_one()
         assert message.delivery_count == count
-        await bench.queue.abandon(message)
+        comes_again = await bench.queue.abandon(message)
+        assert comes_again == (count + 1 < LIMITS.max_deliveries)
 
     assert await bench.is_empty()
     [dead] = await bench.queue.dead_letters()

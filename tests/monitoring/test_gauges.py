@@ -10,13 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from diamond_opus.db.pool import Pool, open_pool
 from diamond_opus.domain.clock import Clock, ManualClock, SystemClock
+from diamond_opus.feeds.health import SupplierState
 from diamond_opus.maintain.tasks import TASKS
 from diamond_opus.monitoring.gauges import REFRESH_SECONDS, Gauges, answer_scrape
-from diamond_opus.observability.metrics import DESCRIPTIONS
+from diamond_opus.observability.metrics import DESCRIPTIONS, RUN_STATES, RUN_TYPES, SUPPLIER_STATES
 from diamond_opus.queue.limits import LIMITS
 from diamond_opus.queue.postgres import PostgresQueue
 from diamond_opus.queue.protocol import CONSOLIDATE, QUEUES, WORK_ITEMS, Message
-from diamond_opus.runs.model import RunType
+from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.settings import load_settings
 from diamond_opus.wiring import FEEDS, open_pipeline
 from pipeline_builders import World
@@ -164,6 +165,12 @@ async def test_a_completed_run_makes_the_feed_fresh_and_failed_ones_are_counted_
     assert told["diamond_runs_unsuccessful", (run.feed, "incremental")] == 0
 
 
+def test_the_values_of_labels_are_those_of_the_product() -> None:
+    assert tuple(RunType) == RUN_TYPES
+    assert tuple(RunState) == RUN_STATES
+    assert tuple(SupplierState) == SUPPLIER_STATES
+
+
 async def test_a_completed_incremental_run_hides_no_full_run_that_failed(pool: Pool) -> None:
     world = World(pool)
     world.supplier.list(Listed("a"))
@@ -184,11 +191,13 @@ async def test_a_completed_incremental_run_hides_no_full_run_that_failed(pool: P
 async def test_a_replay_and_a_forced_run_do_not_make_the_feed_fresh(pool: Pool) -> None:
     world = World(pool)
     world.supplier.list(Listed("a"))
+    failed = await world.plan()
+    await execute(pool, f"UPDATE run_metadata SET state = 'failed' WHERE run_id = '{failed.run_id}'")
     run = await world.run()
     await execute(
         pool,
         """
-        UPDATE run_metadata SET forced = TRUE;
+        UPDATE run_metadata SET forced = TRUE WHERE state = 'completed';
         UPDATE schema_migrations SET applied_at = now() - interval '2 h'
         """,
     )
@@ -196,6 +205,7 @@ async def test_a_replay_and_a_forced_run_do_not_make_the_feed_fresh(pool: Pool) 
     told = await scrape(ask(pool))
 
     assert told["diamond_feed_age_seconds", (run.feed,)] == pytest.approx(7200, abs=60)
+    assert told["diamond_runs_unsuccessful", (run.feed, "full")] == 1
 
 
 async def test_the_supplier_its_budget_incidents_deliveries_and_upkeep_are_told(pool: Pool) -> None:

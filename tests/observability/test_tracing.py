@@ -281,6 +281,21 @@ async def test_a_delivery_says_what_became_of_its_message_and_no_word_of_the_err
     assert "hush" not in repr(collector.spans)
 
 
+async def test_a_message_that_was_delivered_too_often_is_a_failed_delivery(collector: Receiver) -> None:
+    queue = MemoryQueue("work-items", QueueLimits(lease_seconds=30, max_deliveries=1))
+
+    async def handle(_: Received) -> None:
+        raise Retryable("the supplier is away")
+
+    with recording(collector.url):
+        await queue.send([Message({"traceId": TRACE}, "a", {})])
+        await consume(queue, handler=handle, stop=asyncio.Event(), until_idle=True, wait_seconds=0)
+
+    [delivery] = collector.spans
+    assert delivery.attributes["diamond.settlement"] == "dead_letter"
+    assert delivery.attributes["error.type"] == "MaxDeliveryCountExceeded"
+
+
 async def test_a_span_inside_and_the_log_agree_on_trace_and_parent(collector: Receiver) -> None:
     with recording(collector.url):
         with span("of no trace"), begin(new_trace(TRACE), "outer") as outer:

@@ -149,8 +149,8 @@ class CountedRenewals:
     async def complete(self, message: Received) -> None:
         await self._queue.complete(message)
 
-    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
-        await self._queue.abandon(message, delay_seconds=delay_seconds)
+    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> bool:
+        return await self._queue.abandon(message, delay_seconds=delay_seconds)
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
         await self._queue.dead_letter(message, reason=reason, description=description)

@@ -74,7 +74,7 @@ export const AlertDeliveryKind = {
 } as const;
 
 /**
- * unknown: the answer was lost twice, and it may have arrived.
+ * unknown: given up after an answer was lost, so it may have arrived.
  */
 export type AlertDeliveryState = typeof AlertDeliveryState[keyof typeof AlertDeliveryState];
 
@@ -94,7 +94,9 @@ export interface AlertDelivery {
   /** Its kind, and a few letters that tell it from others; no secret. */
   channel: string;
   kind: AlertDeliveryKind;
-  /** unknown: the answer was lost twice, and it may have arrived. */
+  /** The id by which the channel knows the alert, in most cases its own. */
+  toldAs: string;
+  /** unknown: given up after an answer was lost, so it may have arrived. */
   state: AlertDeliveryState;
   attempts: number;
   /** @nullable */

@@ -109,7 +109,7 @@ function Deliveries({ deliveries }: { deliveries: AlertDelivery[] }) {
         caption="messages"
         columns={COLUMNS}
         rows={deliveries}
-        keyOf={(delivery) => deliveries.indexOf(delivery)}
+        keyOf={({ channel, kind, toldAs }) => `${channel}/${kind}/${toldAs}`}
       />
     </details>
   );

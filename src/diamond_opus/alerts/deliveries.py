@@ -129,6 +129,7 @@ async def end_lost(conn: Connection, channels: Sequence[Channel]) -> Sequence[En
 async def settle_restored(conn: Connection, *, reason: str) -> None:
     """Give up what a backup has waiting of incidents that are over, for it may have been told since."""
     await conn.execute(QUERIES["settle_restored"], {"reason": reason})
+    await conn.execute(QUERIES["tell_nobody_of_the_past"])
 
 
 async def claim(
@@ -186,7 +187,9 @@ def next_state(outcome: Outcome, *, unanswered: int, age: timedelta, is_last: bo
         return State.DELIVERED
     if outcome is Outcome.UNKNOWN:
         return State.UNKNOWN if unanswered or is_last else State.PENDING
-    return State.ABANDONED if is_last or age > PATIENCE else State.PENDING
+    if not is_last and age <= PATIENCE:
+        return State.PENDING
+    return State.UNKNOWN if unanswered else State.ABANDONED
 
 
 def backoff(attempts: int, first_seconds: float) -> float:

@@ -80,7 +80,7 @@ RETURNING d.id, d.incident_id, d.kind, d.channel, d.state;
 -- name: abandon_strangers
 -- Of channels that are configured in no process any more: whoever has one tries it again within the longest back-off.
 UPDATE alert_deliveries AS d
-SET state = 'abandoned',
+SET state = CASE WHEN d.unanswered > 0 THEN 'unknown' ELSE 'abandoned' END,
     settled_at = clock_timestamp(),
     last_error = coalesce(d.last_error, 'the channel is not configured any more')
 WHERE d.state = 'pending'
@@ -120,6 +120,12 @@ FROM incidents AS i
 WHERE i.id = d.incident_id
   AND i.resolved_at IS NOT NULL
   AND d.state IN ('pending', 'sending');
+
+-- name: tell_nobody_of_the_past
+UPDATE incidents
+SET addressed_at = clock_timestamp()
+WHERE resolved_at IS NOT NULL
+  AND addressed_at IS NULL;
 
 -- name: settle_told
 -- A beginning that the channel was told under another id meanwhile. Where an answer was lost it may have arrived under this

@@ -24,7 +24,7 @@ WHERE (%(event)s::text IS NULL OR event = %(event)s)
   AND (%(open)s::boolean IS NULL OR (resolved_at IS NULL) = %(open)s);
 
 -- name: list_deliveries
-SELECT incident_id, channel, kind, state, attempts, last_error, settled_at
+SELECT incident_id, channel, kind, told_as, state, attempts, last_error, settled_at
 FROM alert_deliveries
 WHERE incident_id = ANY(%(ids)s)
 ORDER BY id;

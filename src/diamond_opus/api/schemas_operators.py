@@ -158,8 +158,9 @@ class AlertDelivery(Answer):
 
     channel: str = Field(description="Its kind, and a few letters that tell it from others; no secret.")
     kind: Literal["opened", "resolved"]
+    told_as: UUID = Field(description="The id by which the channel knows the alert, in most cases its own.")
     state: Literal["pending", "sending", "delivered", "unknown", "abandoned"] = Field(
-        description="unknown: the answer was lost twice, and it may have arrived."
+        description="unknown: given up after an answer was lost, so it may have arrived."
     )
     attempts: int
     last_error: str | None

@@ -13,7 +13,7 @@ import typer
 from diamond_opus.cli.pipeline import JsonOption
 from diamond_opus.cli.running import console, prepare, run_async, stop_on_signals
 from diamond_opus.cli.serving import check_schema
-from diamond_opus.db.dump import Dump, dump_database, restore_database
+from diamond_opus.db.dump import Dump, DumpFailed, dump_database, restore_database
 from diamond_opus.db.errors import describe_address
 from diamond_opus.db.pool import connect
 from diamond_opus.domain.errors import ConfigurationError, DiamondError
@@ -117,7 +117,13 @@ def restore(
 async def _restore(settings: Settings, file: Path) -> str:
     async with stop_on_signals() as stop, open_database(settings) as url:
         await restore_database(url, file, bin_folder=settings.diamond_postgres_bin, stop=stop)
-        await migrate_database(url)
-        async with await connect(url, application_name="diamond restore") as conn:
-            await settle_restored(conn)
+        try:
+            await migrate_database(url)
+            async with await connect(url, application_name="diamond restore") as conn:
+                await settle_restored(conn)
+        except (DiamondError, psycopg.Error, OSError) as error:
+            raise DumpFailed(
+                f"restore: {error}. The backup was read, but not brought up to date, and its old alerts would be told: "
+                "drop the database, and restore into an empty one"
+            ) from error
         return describe_address(url)

@@ -66,7 +66,8 @@ LEFT JOIN run_metadata AS r
     AND r.started_at > coalesce(
         (
             SELECT max(started_at) FROM run_metadata
-            WHERE feed = n.feed AND run_type IN (t.run_type, 'full') AND state = 'completed' AND NOT is_replay
+            WHERE feed = n.feed AND run_type IN (t.run_type, 'full') AND state = 'completed'
+              AND NOT is_replay AND NOT forced
         ),
         '-infinity'
     )

@@ -78,7 +78,8 @@ class Span:
     def fail(self, cause: Exception | str) -> None:
         """The work failed, though no exception leaves the block: one that does says so by itself.
 
-        What an error says stays in the log, under the same trace id: it may quote a row, or an answer.
+        What others do now, or ended, is no failure. What an error says stays in the log, under the same trace id: it
+        may quote a row, or an answer.
         """
 
 
@@ -250,13 +251,10 @@ class _Live(Span):
             self._using.__exit__(None, None, None)
         if self._recording is None:
             return
-        # A cancellation is somebody's wish, and what others do now is done: no failures of the work.
-        if isinstance(error, Superseded):
-            self._recording.set({"superseded": str(error)})
-        elif isinstance(error, Exception):
+        if isinstance(error, Exception):
             self.fail(error)
         elif error is not None:
-            self._recording.set({"cancelled": True})
+            self._recording.set({"cancelled": True})  # somebody's wish, no failure of the work
         self._recording.end()
 
     def set(self, attributes: Mapping[str, object]) -> None:
@@ -268,9 +266,13 @@ class _Live(Span):
             self._recording.rename(name)
 
     def fail(self, cause: Exception | str) -> None:
-        if self._recording is not None:
-            kind = cause if isinstance(cause, str) else type(cause).__name__
-            self._recording.fail(kind, _known_of(cause))
+        if self._recording is None:
+            return
+        if isinstance(cause, Superseded):
+            self._recording.set({"superseded": str(cause)})
+            return
+        kind = cause if isinstance(cause, str) else type(cause).__name__
+        self._recording.fail(kind, _known_of(cause))
 
 
 def _known_of(cause: Exception | str) -> str:

@@ -14,6 +14,7 @@ from diamond_opus.observability.logging import bind, get_logger
 from diamond_opus.observability.redact import clean_text
 from diamond_opus.observability.trace import Trace, parse_trace_id, parse_traceparent
 from diamond_opus.observability.tracing import Kind, Span, begin, run_trace
+from diamond_opus.queue.limits import MAX_DELIVERIES_EXCEEDED
 from diamond_opus.queue.protocol import LeaseLost, Queue, Received
 
 FIRST_BACKOFF_SECONDS = 2.0
@@ -108,7 +109,7 @@ class _Consumer:
             if stuck:
                 log.error("handlers_did_not_stop", queue=self._queue.name, messages=len(stuck))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -153,8 +154,10 @@ class _Consumer:
                 verdict = await self._judge(message, recorded)
             finally:
                 await lease.stop_renewing()
-            recorded.set({"diamond.settlement": verdict.settlement})
-            await self._settle(lease.message, verdict)
+            settlement = await self._settle(lease.message, verdict)
+            recorded.set({"diamond.settlement": settlement})
+            if settlement == "dead_letter" and verdict.settlement == "abandon":
+                recorded.fail(MAX_DELIVERIES_EXCEEDED)
 
     def _trace(self, message: Received) -> AbstractContextManager[Span]:
         """Below the planning of the message's run, linked to who sent it: a retry is no part of what it repeats."""
@@ -196,29 +199,38 @@ class _Consumer:
             return _Verdict("abandon", delay_seconds=delay)
         return _Verdict("complete")
 
-    async def _settle(self, message: Received, verdict: "_Verdict") -> None:
-        """Tell the transport; if that fails the message comes again after its lease, which harms nothing."""
+    async def _settle(self, message: Received, verdict: "_Verdict") -> "_Settlement | None":
+        """Tell the transport; returns what became of the message.
+
+        None when that failed: the message comes again after its lease, which harms nothing.
+        """
         try:
             if verdict.settlement == "complete":
                 await self._queue.complete(message)
                 self.tally.completed += 1
-            elif verdict.settlement == "abandon":
-                await self._queue.abandon(message, delay_seconds=verdict.delay_seconds)
-                self.tally.abandoned += 1
-            else:
+                return "complete"
+            if verdict.settlement == "dead_letter":
                 await self._queue.dead_letter(message, reason=verdict.reason, description=verdict.description)
-                self.tally.dead_lettered += 1
+            elif await self._queue.abandon(message, delay_seconds=verdict.delay_seconds):
+                self.tally.abandoned += 1
+                return "abandon"
+            self.tally.dead_lettered += 1
+            return "dead_letter"
         except (LeaseLost, Retryable, OSError) as error:
             self.tally.unsettled += 1
             log.warning("message_not_settled", settlement=verdict.settlement, error=str(error))
         except Exception:
             self.tally.unsettled += 1
             log.exception("message_not_settled", settlement=verdict.settlement)
+        return None
+
+
+_Settlement = Literal["complete", "abandon", "dead_letter"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    settlement: Literal["complete", "abandon", "dead_letter"]
+    settlement: _Settlement
     delay_seconds: float = 0.0
     reason: str = ""
     description: str = ""

@@ -66,14 +66,15 @@ class MemoryQueue:
         number, _ = self._held(message)
         del self._messages[number]
 
-    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
+    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> bool:
         number, stored = self._held(message)
         if stored.deliveries >= self._limits.max_deliveries:
             self._bury(number, MAX_DELIVERIES_EXCEEDED, too_often(stored.deliveries))
-            return
+            return False
         stored.leased = False
         stored.visible_at = self._clock.now() + timedelta(seconds=delay_seconds)
         self._wake_receivers()
+        return True
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
         number, _ = self._held(message)

@@ -120,14 +120,15 @@ class PostgresQueue:
     async def complete(self, message: Received) -> None:
         await self._settle("complete_message", message)
 
-    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
+    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> bool:
         token = _token(message)
         if token.read_ct >= self._limits.max_deliveries:
             await self.dead_letter(
                 message, reason=MAX_DELIVERIES_EXCEEDED, description=too_often(token.read_ct)
             )
-            return
+            return False
         await self._settle("abandon_message", message, delay=timedelta(seconds=delay_seconds))
+        return True
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
         await self._settle("dead_letter_message", message, why=_why(reason, description))

@@ -63,8 +63,10 @@ class Queue(Protocol):
 
     async def complete(self, message: Received) -> None: ...
 
-    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
-        """Give it back, to be delivered again after the delay; past the most deliveries it is dead-lettered."""
+    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> bool:
+        """Give it back, to be delivered again after the delay; False when that was the last delivery that it may have,
+        and it was dead-lettered.
+        """
         ...
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None: ...

@@ -125,12 +125,13 @@ class ServiceBusQueue:
     async def complete(self, message: Received) -> None:
         await self._settle(message, lambda receiver: receiver.complete_message(_token(message)))
 
-    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> None:
+    async def abandon(self, message: Received, *, delay_seconds: float = 0) -> bool:
         """The bus gives back at once only: for a delay a copy is scheduled, and the message completed."""
         if message.delivery_count + 1 >= self._limits.max_deliveries:
             deliveries = message.delivery_count + 1
             await self.dead_letter(message, reason=MAX_DELIVERIES_EXCEEDED, description=too_often(deliveries))
-        elif delay_seconds:
+            return False
+        if delay_seconds:
             # Renewing proves that it is still ours: the copy of another's message would be one too many.
             renewed = await self.renew(message)
             again = _sent_again(_token(renewed), deliveries=message.delivery_count + 1)
@@ -138,6 +139,7 @@ class ServiceBusQueue:
             await self.complete(renewed)
         else:
             await self._settle(message, lambda receiver: receiver.abandon_message(_token(message)))
+        return True
 
     async def dead_letter(self, message: Received, *, reason: str, description: str = "") -> None:
         await self._settle(

@@ -13,13 +13,13 @@ END $$;
 DROP TRIGGER delivery_told_as ON alert_deliveries;
 DROP FUNCTION tell_as_incident();
 
--- Of what a channel was told under several ids, the first stays.
+-- Of what a channel was told under several ids, the first stays that was not given up: whoever was told has an end.
 DELETE FROM alert_deliveries AS d
-USING alert_deliveries AS earlier
-WHERE earlier.incident_id = d.incident_id
-  AND earlier.kind = d.kind
-  AND earlier.channel = d.channel
-  AND earlier.id < d.id;
+USING alert_deliveries AS other
+WHERE other.incident_id = d.incident_id
+  AND other.kind = d.kind
+  AND other.channel = d.channel
+  AND (other.state = 'abandoned', other.id) < (d.state = 'abandoned', d.id);
 ALTER TABLE alert_deliveries
     DROP COLUMN told_as,
     ADD UNIQUE (incident_id, kind, channel);
