@@ -69,6 +69,7 @@ async def test_a_stopped_worker_gives_back_what_it_reads_and_another_goes_on_at_
         settings: dict[str, Any] = {
             "database_url": database_url,
             "simulator_port": urlsplit(supplier.url).port,
+            "process_niceness": 0,  # it has 10 s to stop, on a machine that others keep busy
         }
         async with diamond.started("schedule", **settings) as process:
             assert (await process.ended())[0] == 0
