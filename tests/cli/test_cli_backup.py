@@ -5,7 +5,7 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,12 +29,13 @@ from diamond_opus.db.pool import open_pool
 from diamond_opus.domain.clock import SystemClock
 from diamond_opus.domain.errors import ConfigurationError
 from diamond_opus.keys.api_keys import create_key, find_key, hash_key
-from diamond_opus.monitoring.look import Limits, Lookout
+from diamond_opus.monitoring.look import Lookout
 from diamond_opus.monitoring.watch import IncidentWatch
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.simulator.server import Simulator, SimulatorSettings
 from diamond_opus.watermark.memory import MemoryWatermarkStore
 from diamond_opus.watermark.protocol import WatermarkStore
+from look_limits import QUIET
 from pipeline_builders import Pool, World, run_to_end, simulated_pipeline
 from pipeline_supplier import ScriptedSupplier, stones
 from pipeline_truth import Catalogue, Judge, check_catalogue, judged
@@ -215,19 +216,9 @@ async def test_of_the_alerts_of_a_backup_only_what_may_be_true_is_told(
 
 def watch(pool: Pool) -> IncidentWatch:
     """Who finds the database too large, and would find a supplier away."""
-    limits = Limits(
-        scheduler_cron="0 0 31 2 *",
-        full_run_cron="0 0 31 2 *",
-        late_after=timedelta(hours=6),
-        maintain_cron="0 0 31 2 *",
-        tasks=(),
-        rejected_share=0.1,
-        refusal=timedelta(0),
-        database_bytes=1.0,
-    )
     return IncidentWatch(
         pool=pool,
-        lookout=Lookout(pool, {}, limits, ["nivoda"]),
+        lookout=Lookout(pool, {}, replace(QUIET, database_bytes=1.0), ["nivoda"]),
         alerts=IncidentAlerts(pool, service="test", clock=SystemClock()),
         holder=UUID(int=1),
         clock=SystemClock(),

@@ -15,17 +15,17 @@ from diamond_opus.monitoring.events import FOUND, RAISED
 from diamond_opus.monitoring.look import QUERIES, Limits, Lookout
 from diamond_opus.queue.protocol import CONSOLIDATE, WORK_ITEMS, Message
 from diamond_opus.runs.model import RunType
+from look_limits import NEVER, QUIET
 from pipeline_builders import Pool, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 from run_steps import fail, retry
 
-LIMITS = Limits(
+LIMITS = replace(
+    QUIET,
     scheduler_cron="0 2 * * *",
     full_run_cron="0 3 * * 0",
-    late_after=timedelta(hours=6),
     maintain_cron="0 5 * * *",
     tasks=("runs", "raw"),
-    rejected_share=0.1,
     refusal=timedelta(minutes=3),
 )
 
@@ -91,8 +91,7 @@ async def test_a_full_run_is_late_though_others_are_completed(world: World) -> N
 
 
 async def test_nobody_is_late_where_the_clock_never_calls(world: World) -> None:
-    day = "0 0 31 2 *"
-    never = replace(LIMITS, scheduler_cron=day, full_run_cron=day, maintain_cron=day)
+    never = replace(LIMITS, scheduler_cron=NEVER, full_run_cron=NEVER, maintain_cron=NEVER)
     assert await look(world, never, after=timedelta(days=30)) == []
 
 

@@ -41,22 +41,13 @@ from diamond_opus.queue.protocol import WORK_ITEMS, Message
 from diamond_opus.runs.model import RunState, RunType
 from diamond_opus.watermark.protocol import Watermark
 from gate import Gate
+from look_limits import QUIET
 from pipeline_builders import RecordedAlerts, World
 from pipeline_supplier import FEED, ScriptedSupplier, stones
 from run_steps import fail, retry, start_consolidating
 from trade_market import Client, Market, answered_late, open_market
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
-
-LIMITS = Limits(
-    scheduler_cron="0 0 31 2 *",
-    full_run_cron="0 0 31 2 *",
-    late_after=timedelta(hours=6),
-    maintain_cron="0 0 31 2 *",
-    tasks=(),
-    rejected_share=0.1,
-    refusal=timedelta(0),
-)
 
 
 @dataclass(slots=True)
@@ -67,7 +58,7 @@ class Stage:
     url: str
     receiver: Receiver
     folder: Path
-    limits: Limits = LIMITS
+    limits: Limits = QUIET
     world: World = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,7 +110,7 @@ def provokes(event: str) -> Callable[[Callable[[Stage], AsyncIterator[None]]], S
 @provokes("run_late")
 async def _(stage: Stage) -> AsyncIterator[None]:
     await _installed_long_ago(stage)
-    stage.limits = replace(LIMITS, scheduler_cron="0 2 * * *")
+    stage.limits = replace(QUIET, scheduler_cron="0 2 * * *")
     yield
     await stage.world.run()
 
@@ -127,7 +118,7 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 @provokes("full_run_late")
 async def _(stage: Stage) -> AsyncIterator[None]:
     await _installed_long_ago(stage)
-    stage.limits = replace(LIMITS, full_run_cron="0 3 * * 0")
+    stage.limits = replace(QUIET, full_run_cron="0 3 * * 0")
     await stage.world.run(RunType.INCREMENTAL)
     yield
     await stage.world.run(RunType.FULL)
@@ -412,7 +403,7 @@ async def _(stage: Stage) -> AsyncIterator[None]:
     channels = channels_of(stage.receiver.alert_url)
     async with open_pool(url, application_name="t", max_size=1, connect_timeout_seconds=0.3) as pool:
         alerts = IncidentAlerts(pool, service="t", clock=clock, channels=channels, first_pause_seconds=0.05)
-        lookout = Lookout(pool, {}, LIMITS, [FEED])
+        lookout = Lookout(pool, {}, QUIET, [FEED])
         watch = IncidentWatch(pool=pool, lookout=lookout, alerts=alerts, holder=uuid4(), clock=clock)
         for _ in range(4):
             await watch.turn_safely()
@@ -430,9 +421,9 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 @provokes("database_nearly_full")
 async def _(stage: Stage) -> AsyncIterator[None]:
     size = await stage.world.value("SELECT pg_database_size(current_database())")
-    stage.limits = replace(LIMITS, database_bytes=size * 1.05)
+    stage.limits = replace(QUIET, database_bytes=size * 1.05)
     yield
-    stage.limits = replace(LIMITS, database_bytes=size * 3)
+    stage.limits = replace(QUIET, database_bytes=size * 3)
 
 
 async def _installed_long_ago(stage: Stage) -> None:
@@ -442,7 +433,7 @@ async def _installed_long_ago(stage: Stage) -> None:
 @provokes("backup_overdue")
 async def _(stage: Stage) -> AsyncIterator[None]:
     await _installed_long_ago(stage)
-    stage.limits = replace(LIMITS, backup_age=timedelta(hours=30))
+    stage.limits = replace(QUIET, backup_age=timedelta(hours=30))
     yield
     file = stage.folder / "shop.backup"
     made = await run_diamond("backup", file, database_url=stage.url)
@@ -452,7 +443,7 @@ async def _(stage: Stage) -> AsyncIterator[None]:
 @provokes("maintenance_overdue")
 async def _(stage: Stage) -> AsyncIterator[None]:
     await _installed_long_ago(stage)
-    stage.limits = replace(LIMITS, maintain_cron="0 5 * * *", tasks=[task.name for task in TASKS])
+    stage.limits = replace(QUIET, maintain_cron="0 5 * * *", tasks=[task.name for task in TASKS])
     yield
     assert await run_diamond("maintain", database_url=stage.url) == 0
 

@@ -12,8 +12,9 @@ from diamond_opus.alerts.protocol import Alert, Severity
 from diamond_opus.alerts.raised import IncidentAlerts
 from diamond_opus.db.pool import Pool
 from diamond_opus.domain.clock import SystemClock
-from diamond_opus.monitoring.look import Limits, Lookout, Sight
+from diamond_opus.monitoring.look import Lookout, Sight
 from diamond_opus.monitoring.watch import IncidentWatch
+from look_limits import QUIET
 
 FULL = Alert(Severity.ERROR, "database_nearly_full", "Little room", "x")
 LATE = Alert(Severity.ERROR, "run_late", "Late", "x", subject="nivoda")
@@ -233,12 +234,11 @@ async def test_a_test_whose_command_was_killed_is_over_in_time(pool: Pool) -> No
 
 
 def real_eyes(pool: Pool) -> Lookout:
-    limits = Limits(
+    limits = replace(
+        QUIET,
         scheduler_cron="0 2 * * *",
         full_run_cron="0 3 * * 0",
-        late_after=timedelta(hours=6),
         maintain_cron="0 5 * * *",
-        tasks=(),
         rejected_share=0.02,
         refusal=timedelta(seconds=180),
     )
