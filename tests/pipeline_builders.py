@@ -165,6 +165,16 @@ class World:
                 return await self.get_run(run.run_id)
         raise AssertionError(f"the run is not read: {await self.partitions(run.run_id)}")
 
+    async def consolidate_and_cancel(self, run_id: UUID) -> None:
+        """A consolidator does its first batch, and finds the run cancelled when it begins the second."""
+        async with self.pool.connection() as conn, conn.transaction():
+            # What every batch writes last is held, so the first one cannot commit before the run is cancelled.
+            await conn.execute(b"LOCK TABLE dataset_versions")
+            consolidating = asyncio.create_task(self.process.consolidator().consolidate(run_id))
+            await self.somebody_waits_for_a_lock()
+            await self.rows("UPDATE run_metadata SET state = 'cancelled' WHERE run_id = %s", run_id)
+        await consolidating
+
     async def somebody_waits_for_a_lock(self) -> None:
         """Return when a session of this test's database stands before a lock."""
         for _ in range(1000):

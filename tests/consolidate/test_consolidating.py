@@ -190,13 +190,7 @@ async def test_the_same_message_again_changes_nothing(world: World) -> None:
 async def test_a_cancelled_run_is_left_by_its_consolidator(pool: Pool) -> None:
     world = World(pool, ScriptedSupplier(stones(300)), consolidator_batch_size=10, consolidator_concurrency=1)
     run = await world.read_run()
-    async with world.pool.connection() as conn, conn.transaction():
-        # What every batch writes last is held, so the first one cannot commit before the run is cancelled.
-        await conn.execute(b"LOCK TABLE dataset_versions")
-        consolidating = asyncio.create_task(world.process.consolidator().consolidate(run.run_id))
-        await world.somebody_waits_for_a_lock()
-        await world.rows("UPDATE run_metadata SET state = 'cancelled' WHERE run_id = %s", run.run_id)
-    await consolidating
+    await world.consolidate_and_cancel(run.run_id)
 
     assert (await world.get_run(run.run_id)).state is RunState.CANCELLED
     assert await world.value("SELECT count(*) FROM diamonds") == 10

@@ -143,13 +143,7 @@ async def test_a_consolidator_that_finds_its_run_called_off_has_not_failed(
     world = World(pool, ScriptedSupplier(stones(30)), consolidator_batch_size=10, consolidator_concurrency=1)
     run = await world.read_run()
     with recording(collector.url):
-        async with world.pool.connection() as conn, conn.transaction():
-            # What every batch writes last is held: the run is called off before the second one asks for its state.
-            await conn.execute(b"LOCK TABLE dataset_versions")
-            consolidating = asyncio.create_task(world.process.consolidator().consolidate(run.run_id))
-            await world.somebody_waits_for_a_lock()
-            await world.rows("UPDATE run_metadata SET state = 'cancelled' WHERE run_id = %s", run.run_id)
-        await consolidating
+        await world.consolidate_and_cancel(run.run_id)
 
     batches = collector.named("consolidate batch")
     assert [each.failed for each in batches] == [None, None]
